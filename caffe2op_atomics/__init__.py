@@ -1,0 +1,39 @@
+"""Shared state that loses nothing, for threads and processes that train one model together.
+
+Which to use: one number, a :class:`Counter`; a flag, an :class:`AtomicBool`; several things at
+once, a :class:`Mutex`; elements of a tensor, the functions of :mod:`caffe2op_atomics.ops`; inside
+TorchScript and C++, the registered ops ``torch.ops.atomics.*``.
+
+    >>> import caffe2op_atomics as atomics
+    >>> steps = atomics.Counter()
+    >>> steps.next(), steps.next(), steps.value
+    (0, 1, 2)
+"""
+
+from __future__ import annotations
+
+from . import _compile, _library
+
+_library.load()
+_compile.install()
+
+from . import caffe2, ops  # noqa: E402  (they use the ops that were just loaded)
+from ._library import library_path  # noqa: E402
+from .atomic_bool import AtomicBool  # noqa: E402
+from .counter import Counter  # noqa: E402
+from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
+from .mutex import Mutex, OwnerDiedError  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AtomicBool",
+    "Counter",
+    "LostUpdates",
+    "Mutex",
+    "OwnerDiedError",
+    "caffe2",
+    "check_lost_updates",
+    "library_path",
+    "ops",
+]

@@ -1,0 +1,65 @@
+"""Finds and loads the op library, in this one place; adds what only Python can register."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+NAMESPACE = "atomics"
+_PATH = Path(__file__).with_name("libatomics.so")
+
+# Keeps the registrations below alive.
+_registrations = torch.library.Library(NAMESPACE, "IMPL")
+
+
+def library_path() -> str:
+    """Return the path of the op library, for ``torch.ops.load_library`` or ``dlopen`` in C++.
+
+    The library holds no Python symbol: a C++ program that links libtorch can load it.
+    """
+    return str(_PATH)
+
+
+def op_names() -> list[str]:
+    """Return every registered op with its overload: ``["add_", "add_.float", ...]``."""
+    prefix = NAMESPACE + "::"
+    names = torch._C._dispatch_get_all_op_names()
+    return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+def load() -> None:
+    """Load the op library and make its ops neutral to autograd.
+
+    Raises:
+        ImportError: if the library cannot be loaded; the message lists likely causes.
+    """
+    try:
+        torch.ops.load_library(library_path())
+    except OSError as error:
+        raise ImportError(_explanation(error)) from error
+    # The stable ABI cannot register a fallthrough. Without one, autograd would mark what an op
+    # returns as differentiable whenever a parameter goes in.
+    for name in op_names():
+        for key in ("Autograd", "ADInplaceOrView"):
+            _registrations.impl(name, torch.library.fallthrough_kernel, key)
+
+
+def _explanation(error: OSError) -> str:
+    causes = [
+        "the package was not built: run `pip install --no-build-isolation .` in its source tree"
+        if not _PATH.exists()
+        else f"{_PATH} was built on another kind of machine, or with a newer C++ library",
+        f"torch is older than 2.10: this is {torch.__version__}",
+        "torch was replaced or damaged while Python ran: restart, or install it again",
+    ]
+    return "\n".join(
+        [
+            f"caffe2op_atomics cannot load its op library: {error}",
+            "Likely causes:",
+            *(f"  {number}. {cause}" for number, cause in enumerate(causes, start=1)),
+            f"Versions: torch {torch.__version__}, Python {platform.python_version()}, "
+            f"{' '.join(platform.libc_ver())}, {platform.machine()}",
+        ]
+    )

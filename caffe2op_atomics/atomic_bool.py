@@ -1,0 +1,70 @@
+"""A flag that many threads and processes set and read."""
+
+from __future__ import annotations
+
+import torch
+import torch.multiprocessing
+from torch import Tensor
+
+from ._shared import SharedObject, shared_zeros
+
+_load = torch.ops.atomics.load.int
+_store = torch.ops.atomics.store_.int
+_conditional_set = torch.ops.atomics.conditional_set_atomic_bool.default
+
+
+class AtomicBool(SharedObject):
+    """A shared flag with the names of ``multiprocessing.Event``; starts false.
+
+    Setting and reading never block and are sequentially consistent: what a thread wrote before it
+    set the flag is visible to whoever sees the flag set. The tensor inside is an int32 of shape
+    ``[1]``, as ``torch.ops.atomics.create_atomic_bool`` makes.
+
+    Example:
+        >>> stop = AtomicBool()
+        >>> stop.set_if(2 > 1)
+        >>> stop.is_set()
+        True
+    """
+
+    def __init__(self) -> None:
+        tensor = shared_zeros((1,), torch.int32)
+        self._adopt(tensor, torch.multiprocessing.get_sharing_strategy())
+
+    def set(self) -> None:
+        """Make the flag true."""
+        _store(self._tensor, 1)
+
+    def clear(self) -> None:
+        """Make the flag false."""
+        _store(self._tensor, 0)
+
+    def set_if(self, condition: bool | Tensor) -> None:
+        """Make the flag true if ``condition`` is true, and leave it alone if it is not.
+
+        Args:
+            condition: a bool, or a CPU bool tensor with one element.
+
+        Raises:
+            TypeError: if ``condition`` is neither.
+            RuntimeError: if a tensor has another dtype, device or number of elements.
+        """
+        if isinstance(condition, Tensor):
+            _conditional_set(self._tensor, condition)
+        elif isinstance(condition, bool):
+            if condition:
+                self.set()
+        else:
+            raise TypeError(
+                f"set_if: condition must be a bool or a bool tensor, got {type(condition).__name__}"
+            )
+
+    def is_set(self) -> bool:
+        """Return whether the flag is true."""
+        return bool(_load(self._tensor))
+
+    def __bool__(self) -> bool:
+        return self.is_set()
+
+    def __repr__(self) -> str:
+        return f"AtomicBool(is_set={self.is_set()})"

@@ -1,0 +1,80 @@
+"""A number that many threads and processes count with."""
+
+from __future__ import annotations
+
+import operator
+from typing import NoReturn
+
+import torch
+import torch.multiprocessing
+
+from ._shared import SharedObject, shared_zeros
+
+_load = torch.ops.atomics.load.int
+_store = torch.ops.atomics.store_.int
+_fetch_add = torch.ops.atomics.fetch_add.int
+_add = torch.ops.atomics.add_.int
+_sub = torch.ops.atomics.sub_.int
+
+
+class Counter(SharedObject):
+    """An exact 64-bit counter, shared by all threads and processes that hold it.
+
+    Every operation is atomic and sequentially consistent; counting wraps at 2**63. Send it to
+    other processes as an argument of a torch.multiprocessing process or through a queue; plain
+    pickle and copy raise TypeError.
+
+    Args:
+        initial: the first value, an integer that fits in int64.
+
+    Raises:
+        TypeError: if a number is not an integer.
+        RuntimeError: if a number does not fit in int64.
+
+    Example:
+        >>> counter = Counter(10)
+        >>> counter.next()
+        10
+        >>> counter += 5
+        >>> counter.value
+        16
+    """
+
+    def __init__(self, initial: int = 0) -> None:
+        tensor = shared_zeros((1,), torch.int64)
+        _store(tensor, operator.index(initial))
+        self._adopt(tensor, torch.multiprocessing.get_sharing_strategy())
+
+    def next(self) -> int:
+        """Add 1 and return the value before: a ticket that nobody else gets."""
+        return int(_fetch_add(self._tensor, 1))
+
+    def fetch_add(self, n: int) -> int:
+        """Add ``n`` and return the value before."""
+        return int(_fetch_add(self._tensor, operator.index(n)))
+
+    def __iadd__(self, n: int) -> Counter:
+        _add(self._tensor, operator.index(n))
+        return self
+
+    def __isub__(self, n: int) -> Counter:
+        _sub(self._tensor, operator.index(n))
+        return self
+
+    @property
+    def value(self) -> int:
+        """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
+        return int(_load(self._tensor))
+
+    @value.setter
+    def value(self, _: int) -> NoReturn:
+        raise AttributeError(
+            "Counter.value is read-only, because setting it would lose what others count; "
+            "use counter += n, counter.fetch_add(n) or counter.next()"
+        )
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Counter is neither true nor false; compare counter.value")
+
+    def __repr__(self) -> str:
+        return f"Counter(value={self.value})"

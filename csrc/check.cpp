@@ -1,0 +1,121 @@
+#include "check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "dispatch.h"
+#include "overlap.h"
+
+namespace atomics {
+
+void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other) {
+  if (target.device() != other.device()) {
+    fail(op, name, "be on " + device_name(target.device()) + " like target",
+         device_name(other.device()));
+  }
+}
+
+void check_cpu(const char* op, const std::optional<Device>& device) {
+  if (device && device->type() != DeviceType::CPU) {
+    fail(op, "device", "be cpu", device_name(*device));
+  }
+}
+
+void check_same_dtype(const char* op, const View& target, const View& other) {
+  if (other.dtype != target.dtype) {
+    fail(op, other.name, "have dtype " + dtype_name(target.dtype) + " like target",
+         dtype_name(other.dtype));
+  }
+}
+
+void check_broadcast(const char* op, const View& target, const View& other) {
+  const int64_t extra = target.dim - other.dim;
+  bool fits = extra >= 0;
+  for (int64_t d = 0; fits && d < other.dim; ++d) {
+    fits = other.sizes[d] == 1 || other.sizes[d] == target.sizes[extra + d];
+  }
+  if (!fits) {
+    fail(op, other.name, "broadcast to target's shape " + shape_name(target.dim, target.sizes),
+         shape_name(other.dim, other.sizes));
+  }
+}
+
+void check_one_element(const char* op, const View& view) {
+  if (view.numel != 1) {
+    fail(op, view.name, "have one element", "shape " + shape_name(view.dim, view.sizes));
+  }
+}
+
+template <class T>
+void check_fits(const char* op, const char* name, int64_t other) {
+  if (other < std::numeric_limits<T>::min() || other > std::numeric_limits<T>::max()) {
+    fail(op, name, "fit in int" + std::to_string(8 * sizeof(T)), std::to_string(other));
+  }
+}
+template void check_fits<int32_t>(const char*, const char*, int64_t);
+template void check_fits<int64_t>(const char*, const char*, int64_t);
+
+void check_alpha(const char* op, const View& target, double alpha) {
+  if (!is_listed(target.dtype, Integers{})) return;
+  constexpr double kExact = 9007199254740992.0;  // 2**53
+  if (alpha != std::trunc(alpha) || !(std::abs(alpha) <= kExact)) {
+    fail(op, "alpha",
+         "be an integer of magnitude at most 2**53 for " + dtype_name(target.dtype) + " targets",
+         std::to_string(alpha));
+  }
+}
+
+void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,
+                          const View& source) {
+  if (target.dim == 0) fail(op, "target", "have at least one dimension", "shape []");
+  if (dim != 0 && dim != -target.dim) fail(op, "dim", "be 0", std::to_string(dim));
+  if (index.dim != 1) {
+    fail(op, "index", "have one dimension", "shape " + shape_name(index.dim, index.sizes));
+  }
+  constexpr int64_t kMost = int64_t{1} << 32;
+  if (index.numel >= kMost) {
+    fail(op, "index", "have fewer than 2**32 elements", std::to_string(index.numel));
+  }
+  std::vector<int64_t> expected(target.sizes, target.sizes + target.dim);
+  expected[0] = index.numel;
+  if (!std::equal(expected.begin(), expected.end(), source.sizes, source.sizes + source.dim)) {
+    fail(op, "source", "have shape " + shape_name(target.dim, expected.data()),
+         shape_name(source.dim, source.sizes));
+  }
+}
+
+void check_aligned(const char* op, const View& view) {
+  // An address as a number, to look at its low bits.
+  const auto address = reinterpret_cast<uintptr_t>(view.tensor.const_data_ptr());
+  const auto past = address % static_cast<uintptr_t>(view.itemsize);
+  if (past != 0) {
+    fail(op, view.name, "be aligned to " + std::to_string(view.itemsize) + " bytes",
+         "an address " + std::to_string(past) + " bytes past that");
+  }
+}
+
+void check_no_internal_overlap(const char* op, const View& view) {
+  if (overlaps_itself(view)) {
+    fail(op, view.name, "not overlap itself", "several indices for one memory location");
+  }
+}
+
+void check_no_overlap(const char* op, const View& target, const View& other) {
+  if (overlaps(target, other)) {
+    fail(op, other.name, "not share memory with target", "an overlapping tensor");
+  }
+}
+
+void check_elementwise(const char* op, const View& target, std::initializer_list<View> others) {
+  for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
+  for (const View& other : others) check_same_dtype(op, target, other);
+  for (const View& other : others) check_broadcast(op, target, other);
+  check_aligned(op, target);
+  for (const View& other : others) check_aligned(op, other);
+  check_no_internal_overlap(op, target);
+  for (const View& other : others) check_no_overlap(op, target, other);
+}
+
+}  // namespace atomics

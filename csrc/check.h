@@ -1,0 +1,44 @@
+// Every rule on tensor arguments and its text, once. All of them look at metadata only and raise
+// before a kernel touches memory, in the order device, dtype, shape, layout.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "fail.h"
+#include "view.h"
+
+namespace atomics {
+
+// `other` is on the device of `target`. Backends see mixed devices too: one CPU tensor beside a
+// meta tensor reaches the Meta kernel.
+void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other);
+
+// A create op asks for no device or for the CPU: locks and flags live nowhere else.
+void check_cpu(const char* op, const std::optional<Device>& device);
+
+void check_same_dtype(const char* op, const View& target, const View& other);
+void check_broadcast(const char* op, const View& target, const View& other);
+void check_one_element(const char* op, const View& view);
+
+// `other`, the caller's number, survives the trip into T.
+template <class T>
+void check_fits(const char* op, const char* name, int64_t other);
+
+// For an integer target alpha is whole and exact as a double; for a floating one anything goes.
+void check_alpha(const char* op, const View& target, double alpha);
+
+// index_*_: dim is 0, `index` has one dimension, `source` one row of target's for each index.
+void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,
+                          const View& source);
+
+// A cell starts at a multiple of its size: an unaligned one would tear.
+void check_aligned(const char* op, const View& view);
+void check_no_internal_overlap(const char* op, const View& view);
+void check_no_overlap(const char* op, const View& target, const View& other);
+
+// All of the above that a target with broadcasting operands of its dtype needs, in order.
+void check_elementwise(const char* op, const View& target, std::initializer_list<View> others);
+
+}  // namespace atomics

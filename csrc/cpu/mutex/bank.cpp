@@ -1,0 +1,174 @@
+#include "bank.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "../../fail.h"
+
+namespace atomics::mutex {
+
+namespace {
+
+// An address alone does not name a bank: addresses are reused, and a new bank would be locked
+// through the mapping of an old one.
+using Key = std::pair<const Slot*, std::array<uint64_t, 2>>;
+
+Key key_of(const Slot* slot) {
+  const Header& header = slot->header;
+  return {slot - header.slot, {header.id[0], header.id[1]}};
+}
+
+struct Registry {
+  std::mutex mutex;
+  std::list<Bank> banks;       // those with users or found by `found`
+  std::map<Key, Bank*> found;  // by the caller's address of slot 0 and the bank's id
+  uint64_t clock = 0;
+  uint32_t pid_namespace = mutex::pid_namespace();
+};
+
+// Never destroyed: threads may still lock while the process exits.
+Registry& registry() {
+  static Registry& the = *std::make_unique<Registry>().release();
+  return the;
+}
+
+// A kept page keeps the whole file behind it alive, and a process has some 65,000 mappings.
+constexpr size_t kMostIdle = 16;
+
+void unmap(Registry& all, std::list<Bank>::iterator bank) {
+  munmap(bank->pages, bank->bytes);
+  std::erase_if(all.found, [&](const auto& entry) { return entry.second == &*bank; });
+  all.banks.erase(bank);
+}
+
+void trim(Registry& all) {
+  for (;;) {
+    size_t idle = 0;
+    auto oldest = all.banks.end();
+    for (auto bank = all.banks.begin(); bank != all.banks.end(); ++bank) {
+      if (bank->users > 0) continue;
+      ++idle;
+      if (oldest == all.banks.end() || bank->last_used < oldest->last_used) oldest = bank;
+    }
+    if (idle <= kMostIdle) return;
+    unmap(all, oldest);
+  }
+}
+
+Bank duplicate(const char* op, const Slot* slot) {
+  const Header& header = slot->header;
+  const Slot* const first = slot - header.slot;
+  const auto begin = reinterpret_cast<uintptr_t>(first);  // to be compared with the kernel's numbers
+  const size_t length = header.slots * sizeof(Slot);
+  const auto mapping = find_mapping(first);
+  if (!mapping || begin + length > mapping->end || !mapping->shared) fail_copy(op);
+  if (!mapping->writable) fail(op, "mutex", "be writable", "a read-only mapping");
+  if (mapping->backing != Backing{header.device, header.inode, header.offset}) fail_copy(op);
+
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t page_begin = begin / page * page;
+  const size_t bytes = (begin + length - page_begin + page - 1) / page * page;
+  // Old size 0 asks for a second mapping of the same shared memory. The address is the caller's
+  // page, given to the kernel and not dereferenced.
+  void* const pages = mremap(reinterpret_cast<void*>(page_begin), 0, bytes, MREMAP_MAYMOVE);
+  if (pages == MAP_FAILED) fail_copy(op);  // EINVAL: private memory
+  auto* const slots = static_cast<char*>(pages) + (begin - page_begin);
+  // The same bytes as the caller's slots, at the same distance from a page start.
+  return {reinterpret_cast<Slot*>(slots), pages, bytes, mapping->backing, 0, 0};
+}
+
+void lock_registry() { registry().mutex.lock(); }
+void unlock_registry() { registry().mutex.unlock(); }
+
+// The child holds nothing, and may live in another pid namespace.
+void reset_registry() {
+  Registry& all = registry();
+  for (Bank& bank : all.banks) bank.users = 0;
+  all.pid_namespace = pid_namespace();
+  all.mutex.unlock();
+}
+
+[[maybe_unused]] const int forks = pthread_atfork(lock_registry, unlock_registry, reset_registry);
+
+}  // namespace
+
+void fail_copy(const char* op) {
+  fail(op, "mutex", "be the memory that create_mutex or mutex_init_ made",
+       "a copy (clone, deepcopy, load and share_memory_ copy; make a new one with create_mutex)");
+}
+
+void check_slot(const char* op, const Slot* slot) {
+  const Header& header = slot->header;
+  if (__atomic_load_n(&header.magic, __ATOMIC_ACQUIRE) != kMagic) {
+    fail(op, "mutex", "be made by create_mutex", "memory that holds no mutex");
+  }
+  if (header.version != kVersion || header.kind != kKind || header.libc != kLibc ||
+      header.mutex_size != sizeof(pthread_mutex_t) || header.slot >= header.slots ||
+      header.slots > kMostSlots) {
+    fail(op, "mutex", "have this library's layout, version " + std::to_string(kVersion),
+         "version " + std::to_string(header.version) + " of another build");
+  }
+  if (header.pid_namespace != registry().pid_namespace) {
+    fail(op, "mutex", "be used in the pid namespace (container) that made it", "another one");
+  }
+}
+
+bool same_memory(const Slot* slot, const Pin& pin) {
+  const auto mapping = find_mapping(slot);
+  if (!mapping) return false;
+  Backing expected = pin.bank().backing;
+  // Both are addresses in one array.
+  expected.offset += static_cast<uint64_t>(reinterpret_cast<const char*>(&pin.slot()) -
+                                           reinterpret_cast<const char*>(pin.bank().slots));
+  return mapping->backing == expected;
+}
+
+Pin::Pin(const char* op, const Slot* slot) {
+  check_slot(op, slot);
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> guard(all.mutex);
+  const auto found = all.found.find(key_of(slot));
+  if (found != all.found.end()) {
+    bank_ = found->second;
+  } else {
+    all.banks.push_back(duplicate(op, slot));
+    bank_ = &all.banks.back();
+    all.found.emplace(key_of(slot), bank_);
+  }
+  ++bank_->users;
+  bank_->last_used = ++all.clock;
+  slot_ = bank_->slots + slot->header.slot;
+}
+
+Pin::~Pin() {
+  if (bank_ == nullptr) return;
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> guard(all.mutex);
+  if (--bank_->users == 0) trim(all);
+}
+
+Pin::Pin(Pin&& other) noexcept
+    : bank_(std::exchange(other.bank_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
+
+Pin& Pin::operator=(Pin&& other) noexcept {
+  std::swap(bank_, other.bank_);
+  std::swap(slot_, other.slot_);
+  return *this;
+}
+
+void Pin::forget(const Slot* slot) {
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> guard(all.mutex);
+  const auto found = all.found.find(key_of(slot));
+  if (found != all.found.end() && found->second == bank_) all.found.erase(found);
+}
+
+}  // namespace atomics::mutex

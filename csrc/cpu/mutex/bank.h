@@ -1,0 +1,58 @@
+// The duplicate mappings through which this process locks. No torch header here.
+//
+// A bank is locked through a second mapping of its memory that this library owns: the caller's
+// tensor may be freed, resized or moved while a mutex in it is held, and glibc and the kernel still
+// find it (both would follow a list through the caller's memory otherwise).
+//
+// | users | state | what may happen |
+// | > 0   | held or being locked | stays mapped |
+// | 0     | idle | kept for the next lock, unmapped when too many are idle |
+#pragma once
+
+#include "mapping.h"
+#include "slot.h"
+
+namespace atomics::mutex {
+
+struct Bank {
+  Slot* slots;  // in our mapping
+  void* pages;
+  size_t bytes;
+  Backing backing;
+  int64_t users;
+  uint64_t last_used;
+};
+
+// Counts as one user of a bank while it lives.
+class Pin {
+ public:
+  // Finds the duplicate of the bank that the caller's `slot` lies in, or makes it. Refuses what is
+  // not a live bank: other memory, a copy, a private or read-only mapping, another pid namespace.
+  Pin(const char* op, const Slot* slot);
+  ~Pin();
+  Pin(Pin&& other) noexcept;
+  Pin& operator=(Pin&& other) noexcept;
+
+  const Bank& bank() const { return *bank_; }
+  Slot& slot() const { return *slot_; }  // the duplicate of the slot
+
+  // The caller's `slot` lies in other memory than this duplicate by now: never find it again.
+  void forget(const Slot* slot);
+
+  // Leaves the user counted for ever: its thread ends, and the kernel still has to walk the memory.
+  void abandon() { bank_ = nullptr; }
+
+ private:
+  Bank* bank_;
+  Slot* slot_;
+};
+
+// Raises unless the caller's bytes are a slot of this library and libc, in this pid namespace.
+void check_slot(const char* op, const Slot* slot);
+
+// The caller's `slot` lies in the memory that the duplicate maps. Slow: asks the kernel.
+bool same_memory(const Slot* slot, const Pin& pin);
+
+[[noreturn]] void fail_copy(const char* op);
+
+}  // namespace atomics::mutex

@@ -1,0 +1,48 @@
+#include "mapping.h"
+
+#include <sys/stat.h>
+
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+namespace atomics::mutex {
+
+std::optional<Mapping> find_mapping(const void* pointer) {
+  const auto address = reinterpret_cast<uintptr_t>(pointer);  // the file speaks of numbers
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    Mapping mapping{};
+    const char* const last = line.data() + line.size();
+    auto at = std::from_chars(line.data(), last, mapping.begin, 16).ptr;
+    if (at == last || address < mapping.begin) continue;
+    std::from_chars(at + 1, last, mapping.end, 16);
+    if (address >= mapping.end) continue;
+
+    char permissions[5];
+    uint64_t offset = 0;
+    unsigned major = 0;
+    unsigned minor = 0;
+    uint64_t inode = 0;
+    if (std::sscanf(line.c_str(), "%*s %4s %" SCNx64 " %x:%x %" SCNu64, permissions, &offset,
+                    &major, &minor, &inode) != 5) {
+      return std::nullopt;
+    }
+    mapping.writable = permissions[1] == 'w';
+    mapping.shared = permissions[3] == 's';
+    mapping.backing = {major << 20 | minor, inode, offset + (address - mapping.begin)};
+    return mapping;
+  }
+  return std::nullopt;
+}
+
+uint32_t pid_namespace() {
+  struct stat status {};
+  // Namespaces are files of nsfs, numbered by 32-bit inodes.
+  if (stat("/proc/self/ns/pid", &status) != 0) return 0;
+  return static_cast<uint32_t>(status.st_ino);
+}
+
+}  // namespace atomics::mutex

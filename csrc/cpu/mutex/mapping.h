@@ -1,0 +1,31 @@
+// What the kernel knows of an address: which mapping it lies in. No torch header here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace atomics::mutex {
+
+// The memory behind an address, the same in every process that maps it.
+struct Backing {
+  uint32_t device;
+  uint64_t inode;
+  uint64_t offset;  // of the address in the file
+  bool operator==(const Backing&) const = default;
+};
+
+struct Mapping {
+  uintptr_t begin;
+  uintptr_t end;
+  bool writable;
+  bool shared;
+  Backing backing;  // of the address that was asked for
+};
+
+// Reads /proc/self/maps: some 100 microseconds, so never on a fast path.
+std::optional<Mapping> find_mapping(const void* address);
+
+uint32_t pid_namespace();
+
+}  // namespace atomics::mutex

@@ -1,0 +1,52 @@
+// The layout of one mutex in shared memory: 64 bytes that say what it is, 64 bytes of robust
+// pthread mutex, so that neither straddles a page. A bank is an array of slots. No torch header.
+#pragma once
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#ifndef __GLIBC__
+#error "the slot holds glibc's robust pthread_mutex_t; another libc needs its own tag in kLibc"
+#endif
+
+namespace atomics::mutex {
+
+constexpr uint32_t kMagic = 0x584d5441;  // "ATMX"
+constexpr uint16_t kVersion = 1;
+constexpr uint8_t kKind = 1;  // a mutex; later kinds share the header
+constexpr uint8_t kLibc = 1;  // glibc
+
+// The kernel recovers at most 2048 robust mutexes of a dead thread and forgets the rest.
+constexpr int64_t kMostSlots = 1024;
+
+struct Header {
+  uint32_t magic;  // stored last
+  uint16_t version;
+  uint8_t kind;
+  uint8_t libc;
+  uint16_t mutex_size;
+  uint16_t slot;   // which slot of its bank this is
+  uint16_t slots;  // how many the bank has
+  uint16_t unused;
+  uint64_t id[2];          // random, one per bank
+  uint32_t pid_namespace;  // thread ids mean something in one namespace only
+  uint32_t device;         // device, inode, offset: where the bank was made. A byte copy lies
+  uint64_t inode;          // elsewhere, which is how it is told from the original.
+  uint64_t offset;
+  uint32_t owner_died;  // an owner died and no locker has been told yet
+  uint32_t recoveries;  // owners that died, ever
+};
+
+struct alignas(64) Slot {
+  Header header;
+  alignas(64) pthread_mutex_t mutex;
+};
+
+static_assert(sizeof(Header) == 64);
+static_assert(sizeof(pthread_mutex_t) <= 64);
+static_assert(offsetof(Slot, mutex) == 64);
+static_assert(sizeof(Slot) == 128);
+
+}  // namespace atomics::mutex

@@ -1,0 +1,152 @@
+// The Meta kernels: what an op returns, for tracing. Sizes may be symbols here, so nothing may ask
+// for them; only devices and dtypes are checked. Ops that return numbers have no Meta kernel on
+// purpose: with one, torch.export would bake its 0 into the program.
+#include <torch/csrc/stable/ops.h>
+
+#include "../check.h"
+#include "../dispatch.h"
+#include "../register.h"
+
+namespace atomics::meta {
+
+namespace {
+
+namespace shim = torch::stable::detail;
+
+// aten::empty_like, contiguous as the results of all our ops are, without looking at the sizes.
+Tensor contiguous_like(const Tensor& tensor, ScalarType dtype) {
+  std::array<StableIValue, 6> stack{
+      shim::from(tensor),
+      shim::from(std::optional<ScalarType>(dtype)),
+      shim::from(std::nullopt),
+      shim::from(std::nullopt),
+      shim::from(std::nullopt),
+      shim::from(std::optional<torch::headeronly::MemoryFormat>(
+          torch::headeronly::MemoryFormat::Contiguous))};
+  TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::empty_like", "", stack.data(), TORCH_ABI_VERSION));
+  return shim::to<Tensor>(stack[0]);
+}
+
+Tensor contiguous_like(const Tensor& tensor) {
+  return contiguous_like(tensor, tensor.scalar_type());
+}
+
+void check_operand(const char* op, const Tensor& target, const char* name, const Tensor& other) {
+  check_device(op, target, name, other);
+  check_same_dtype(op, {"target", target}, {name, other});
+}
+
+struct LoadShape {
+  static std::string name() { return Load::kName; }
+  static Tensor call(Tensor target) { return contiguous_like(target); }
+};
+
+struct StoreShape {
+  static std::string name() { return Store::kName; }
+  static void call(Tensor target, Tensor other) {
+    check_operand(Store::kName, target, "other", other);
+  }
+};
+
+struct CompareExchangeShape {
+  static std::string name() { return CompareExchange::kName; }
+  static std::tuple<Tensor, Tensor> call(Tensor target, Tensor expected, Tensor desired) {
+    check_operand(CompareExchange::kName, target, "expected", expected);
+    check_operand(CompareExchange::kName, target, "desired", desired);
+    return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
+  }
+};
+
+template <class Op>
+struct FetchShape {
+  static std::string name() { return Op::kFetch; }
+  static Tensor call(Tensor target, Tensor other) {
+    check_operand(Op::kFetch, target, "other", other);
+    return contiguous_like(target);
+  }
+};
+
+template <class Op>
+struct UpdateShape {
+  static std::string name() { return Op::kUpdate; }
+  static void call(Tensor target, Tensor other, double) {
+    check_operand(Op::kUpdate, target, "other", other);
+  }
+};
+
+template <class Op>
+struct IndexUpdateShape {
+  static std::string name() { return Op::kIndexUpdate; }
+  static void call(Tensor target, int64_t, Tensor index, Tensor source, double) {
+    check_device(Op::kIndexUpdate, target, "index", index);
+    check_operand(Op::kIndexUpdate, target, "source", source);
+  }
+};
+
+struct CreateMutexLikeShape {
+  static std::string name() { return "create_mutex.like"; }
+  static Tensor call(Tensor, int64_t n) {
+    const int64_t sizes[] = {n, 128};
+    return empty(2, sizes, ScalarType::Byte, DeviceType::Meta);
+  }
+};
+
+struct CreateAtomicBoolLikeShape {
+  static std::string name() { return "create_atomic_bool.like"; }
+  static Tensor call(Tensor) {
+    const int64_t sizes[] = {1};
+    return empty(1, sizes, ScalarType::Int, DeviceType::Meta);
+  }
+};
+
+struct ConditionalSetAtomicBoolShape {
+  static std::string name() { return "conditional_set_atomic_bool"; }
+  static void call(Tensor atomic_bool, Tensor condition) {
+    check_device("conditional_set_atomic_bool", atomic_bool, "condition", condition);
+  }
+};
+
+struct CheckAtomicBoolShape {
+  static std::string name() { return "check_atomic_bool"; }
+  static Tensor call(Tensor) {
+    const int64_t sizes[] = {1};
+    return empty(1, sizes, ScalarType::Bool, DeviceType::Meta);
+  }
+};
+
+template <class T>
+struct AtomicFetchAddShape {
+  static constexpr const char* kName =
+      sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
+  static std::string name() { return kName; }
+  static std::tuple<Tensor, Tensor> call(Tensor mutex, Tensor mut_value, Tensor increment) {
+    check_device(kName, mutex, "mut_value", mut_value);
+    check_device(kName, mutex, "increment", increment);
+    constexpr auto kType = CppTypeToScalarType<T>::value;
+    return {empty(0, nullptr, kType, DeviceType::Meta), empty(0, nullptr, kType, DeviceType::Meta)};
+  }
+};
+
+struct AtomicIterShape {
+  static std::string name() { return "atomic_iter"; }
+  static Tensor call(Tensor mutex, Tensor iter) {
+    check_device("atomic_iter", mutex, "iter", iter);
+    return contiguous_like(iter);
+  }
+};
+
+template <class... Fetch, class... Update, class... IndexUpdate>
+auto shapes(TypeList<Fetch...>, TypeList<Update...>, TypeList<IndexUpdate...>)
+    -> TypeList<LoadShape, StoreShape, CompareExchangeShape, FetchShape<Fetch>...,
+                UpdateShape<Update>..., IndexUpdateShape<IndexUpdate>..., CreateMutexLikeShape,
+                CreateAtomicBoolLikeShape, ConditionalSetAtomicBoolShape, CheckAtomicBoolShape,
+                AtomicFetchAddShape<int32_t>, AtomicFetchAddShape<int64_t>, AtomicIterShape>;
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, Meta, m) {
+  implement(m, decltype(shapes(FetchOps{}, UpdateOps{}, IndexUpdateOps{})){});
+}
+
+}  // namespace atomics::meta

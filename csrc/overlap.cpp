@@ -1,0 +1,92 @@
+#include "overlap.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "strided.h"
+
+namespace atomics {
+
+namespace {
+
+// First byte and one past the last byte that a tensor with elements can touch.
+struct Range {
+  uintptr_t begin;
+  uintptr_t end;
+};
+
+Range range(const View& view) {
+  int64_t last = 0;  // torch has no negative strides
+  for (int64_t d = 0; d < view.dim; ++d) last += (view.sizes[d] - 1) * view.strides[d];
+  // Addresses as numbers: tensors of different storages are compared.
+  const auto begin = reinterpret_cast<uintptr_t>(view.tensor.const_data_ptr());
+  return {begin, begin + static_cast<uintptr_t>((last + 1) * view.itemsize)};
+}
+
+// Calls visit(byte offset from the tensor's first element) for every element until it is false.
+template <class Visit>
+bool all_offsets(const View& view, Visit&& visit) {
+  bool going = true;
+  // The walk only does arithmetic on this null base; nothing is dereferenced.
+  const std::array<Operand, 1> operand{
+      {{nullptr, view.itemsize, view.dim, view.sizes, view.strides}}};
+  for_each_run(operand, [&](auto at, auto step, int64_t n) {
+    auto offset = reinterpret_cast<uintptr_t>(at[0]);
+    for (int64_t i = 0; going && i < n; ++i, offset += static_cast<uintptr_t>(step[0])) {
+      going = visit(offset);
+    }
+  });
+  return going;
+}
+
+}  // namespace
+
+bool overlaps_itself(const View& view) {
+  if (view.numel < 2) return false;
+  std::vector<std::pair<int64_t, int64_t>> dims;  // (stride, size)
+  for (int64_t d = 0; d < view.dim; ++d) {
+    if (view.sizes[d] > 1) dims.emplace_back(view.strides[d], view.sizes[d]);
+  }
+  std::sort(dims.begin(), dims.end());
+  if (dims[0].first == 0) return true;
+  int64_t reach = 0;  // of the dimensions with smaller strides
+  const bool nested = std::all_of(dims.begin(), dims.end(), [&](auto dim) {
+    const bool steps_over = dim.first > reach;
+    reach += dim.first * (dim.second - 1);
+    return steps_over;
+  });
+  if (nested) return false;
+
+  std::vector<bool> seen(static_cast<size_t>(reach) + 1);
+  return !all_offsets(view, [&](uintptr_t offset) {
+    auto cell = seen[offset / static_cast<uintptr_t>(view.itemsize)];
+    const bool fresh = !cell;
+    cell = true;
+    return fresh;
+  });
+}
+
+bool overlaps(const View& a, const View& b) {
+  if (a.numel == 0 || b.numel == 0) return false;
+  const Range of_a = range(a);
+  const Range of_b = range(b);
+  if (of_a.end <= of_b.begin || of_b.end <= of_a.begin) return false;
+  if (a.tensor.is_contiguous() && b.tensor.is_contiguous()) return true;
+
+  const auto size_a = static_cast<uintptr_t>(a.itemsize);
+  const auto size_b = static_cast<uintptr_t>(b.itemsize);
+  std::vector<bool> bytes(of_a.end - of_a.begin);
+  all_offsets(a, [&](uintptr_t offset) {
+    std::fill_n(bytes.begin() + static_cast<int64_t>(offset), size_a, true);
+    return true;
+  });
+  return !all_offsets(b, [&](uintptr_t offset) {
+    for (uintptr_t byte = of_b.begin + offset; byte < of_b.begin + offset + size_b; ++byte) {
+      if (byte >= of_a.begin && byte < of_a.end && bytes[byte - of_a.begin]) return false;
+    }
+    return true;
+  });
+}
+
+}  // namespace atomics
