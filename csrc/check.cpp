@@ -23,10 +23,11 @@ void check_cpu(const char* op, const std::optional<Device>& device) {
   }
 }
 
-void check_same_dtype(const char* op, const View& target, const View& other) {
-  if (other.dtype != target.dtype) {
-    fail(op, other.name, "have dtype " + dtype_name(target.dtype) + " like target",
-         dtype_name(other.dtype));
+void check_same_dtype(const char* op, const Tensor& target, const char* name, const Tensor& other) {
+  const ScalarType expected = target.scalar_type();
+  const ScalarType actual = other.scalar_type();
+  if (actual != expected) {
+    fail(op, name, "have dtype " + dtype_name(expected) + " like target", dtype_name(actual));
   }
 }
 
@@ -110,7 +111,7 @@ void check_no_overlap(const char* op, const View& target, const View& other) {
 
 void check_elementwise(const char* op, const View& target, std::initializer_list<View> others) {
   for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
-  for (const View& other : others) check_same_dtype(op, target, other);
+  for (const View& other : others) check_same_dtype(op, target.tensor, other.name, other.tensor);
   for (const View& other : others) check_broadcast(op, target, other);
   check_aligned(op, target);
   for (const View& other : others) check_aligned(op, other);

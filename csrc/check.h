@@ -11,14 +11,14 @@
 
 namespace atomics {
 
-// `other` is on the device of `target`. Backends see mixed devices too: one CPU tensor beside a
-// meta tensor reaches the Meta kernel.
+// `other` is on the device of `target`, and of its dtype. Backends see mixed devices too: a CPU
+// tensor beside a meta tensor reaches the Meta kernel, where no size may be asked for.
 void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other);
+void check_same_dtype(const char* op, const Tensor& target, const char* name, const Tensor& other);
 
 // A create op asks for no device or for the CPU: locks and flags live nowhere else.
 void check_cpu(const char* op, const std::optional<Device>& device);
 
-void check_same_dtype(const char* op, const View& target, const View& other);
 void check_broadcast(const char* op, const View& target, const View& other);
 void check_one_element(const char* op, const View& view);
 

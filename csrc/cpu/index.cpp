@@ -110,7 +110,7 @@ struct IndexUpdateKernel {
     check_device(kName, target, "source", source);
     check_dtype(kName, cells, Arithmetic{});
     check_dtype(kName, rows, Integers{});
-    check_same_dtype(kName, cells, values);
+    check_same_dtype(kName, target, "source", source);
     check_alpha(kName, cells, alpha);
     check_indexed_shapes(kName, cells, dim, rows, values);
     check_aligned(kName, cells);

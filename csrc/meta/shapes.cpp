@@ -34,7 +34,7 @@ Tensor contiguous_like(const Tensor& tensor) {
 
 void check_operand(const char* op, const Tensor& target, const char* name, const Tensor& other) {
   check_device(op, target, name, other);
-  check_same_dtype(op, {"target", target}, {name, other});
+  check_same_dtype(op, target, name, other);
 }
 
 struct LoadShape {

@@ -1,0 +1,203 @@
+"""Count the words of Python's standard library from several processes at once, three ways.
+
+All workers count into one shared table. What it holds in the end is compared with the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sysconfig
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Lock
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import _common as common
+import torch
+from _common import console
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from torch import Tensor
+
+import caffe2op_atomics as atomics
+
+BATCH = 4096
+TOP = 10
+NAMED = 5  # words in the picture
+
+Count: TypeAlias = Callable[[Tensor, Tensor, Tensor, Lock], object]
+
+
+def count_racy(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
+    """Count a batch with torch alone."""
+    table.index_add_(0, tokens, ones)
+
+
+def count_locked(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
+    """Count a batch with torch, while nobody else does."""
+    with lock:
+        table.index_add_(0, tokens, ones)
+
+
+def count_atomically(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
+    """Count a batch with atomic additions."""
+    atomics.ops.index_add_(table, 0, tokens, ones)
+
+
+WAYS: dict[str, Count] = {
+    common.RACY: count_racy,
+    common.LOCKED: count_locked,
+    common.ATOMIC: count_atomically,
+}
+
+# Where the exact ways lie on each other, both can be seen.
+STYLES: dict[str, dict[str, Any]] = {
+    common.LOCKED: {"linewidth": 7, "alpha": 0.5},
+    common.RACY: {"linestyle": "", "marker": ".", "markersize": 4},
+    common.ATOMIC: {"linewidth": 2},
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one way counted, the truth, both by rank of the word, and the workers' reports."""
+
+    counted: Tensor
+    truth: Tensor
+    reports: list[common.Report[None]]
+
+    def lost(self, top: int | None = None) -> int:
+        """Return how many words are missing, of all or of the ``top`` most frequent."""
+        return int((self.truth - self.counted)[:top].sum())
+
+    def lost_share(self, top: int | None = None) -> float:
+        """Return what part of the words is missing."""
+        return self.lost(top) / int(self.truth[:top].sum())
+
+    def words_per_second(self) -> float:
+        """Return the speed of all workers together."""
+        return int(self.truth.sum()) / common.seconds(self.reports)
+
+
+def read_words() -> list[str]:
+    """Return all words of the top-level modules of the standard library."""
+    library = Path(sysconfig.get_path("stdlib"))
+    texts = (path.read_text(errors="replace") for path in sorted(library.glob("*.py")))
+    return [word for text in texts for word in re.findall(r"\w+", text.lower())]
+
+
+def count_share(
+    rank: int,
+    count: Count,
+    table: Tensor,
+    tokens: Tensor,
+    workers: int,
+    passes: int,
+    lock: Lock,
+    passed: atomics.Counter,
+) -> None:
+    """Count what is this worker's part of the tokens, ``passes`` times."""
+    batches = tokens.split(BATCH)[rank::workers]
+    ones = torch.ones(BATCH, dtype=table.dtype)
+    for _ in range(passes):
+        for batch in batches:
+            count(table, batch, ones[: len(batch)], lock)
+        passed += 1
+
+
+def count_one_way(name: str, tokens: Tensor, truth: Tensor, options: argparse.Namespace) -> Outcome:
+    """Have the workers count all tokens, into a table of their own for each way."""
+    table = torch.zeros_like(truth).share_memory_()
+    lock = common.context_of(options.start_method).Lock()
+    passed = atomics.Counter()
+    reports = common.run_workers(
+        count_share,
+        (WAYS[name], table, tokens, options.workers, options.passes, lock, passed),
+        options.workers,
+        options.start_method,
+        progress=lambda: (name, passed.value / (options.workers * options.passes)),
+    )
+    return Outcome(table, truth, reports)
+
+
+def show(outcomes: dict[str, Outcome], title: str) -> None:
+    """Print what each way lost, and how fast it was."""
+    table = common.make_table(
+        title,
+        "",
+        "words lost",
+        "share",
+        f"share of the {TOP}\nmost frequent",
+        "words/s",
+        "CPU share of\neach worker",
+    )
+    for name, outcome in outcomes.items():
+        table.add_row(
+            name,
+            f"{outcome.lost():,}",
+            f"{outcome.lost_share():.1%}",
+            f"{outcome.lost_share(TOP):.1%}",
+            f"{outcome.words_per_second() / 1e6:,.0f} M",
+            " ".join(f"{report.cpu_share:.0%}" for report in outcome.reports),
+        )
+    console.print(table)
+    racy = outcomes[common.RACY]
+    common.warn_of_shared_cores(racy.reports)
+    if racy.lost() == 0:
+        console.print("The racy way lost nothing this time. Nothing keeps it from doing so.")
+
+
+def draw(outcomes: dict[str, Outcome], frequent: Sequence[str]) -> Figure:
+    """Draw how much of each word was counted, and name the most frequent ones."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    shares = {name: outcome.counted / outcome.truth for name, outcome in outcomes.items()}
+    for name, style in STYLES.items():
+        ranks = torch.arange(1, len(shares[name]) + 1)
+        axes.plot(ranks, shares[name], color=common.COLORS[name], label=name, **style)
+    for rank, word in enumerate(frequent, start=1):
+        place = rank, float(shares[common.RACY][rank - 1])
+        axes.annotate(word, place, xytext=(0, -11), textcoords="offset points", ha="center")
+    axes.set(
+        title="How much of each word of Python's standard library was counted",
+        xlabel="rank of the word, the most frequent first",
+        ylabel="counted / true",
+        xscale="log",
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.margins(y=0.15)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Count three ways, and return 0 if the atomic way lost nothing."""
+    parser = common.parser(__doc__)
+    parser.add_argument("--passes", type=int, default=800, help="how often all words are counted")
+    options = parser.parse_args(argv)
+
+    words = read_words()
+    frequencies = Counter(words).most_common()
+    ranks = {word: rank for rank, (word, _) in enumerate(frequencies)}
+    tokens = torch.tensor([ranks[word] for word in words]).share_memory_()
+    truth = options.passes * torch.tensor([frequency for _, frequency in frequencies])
+
+    outcomes = {name: count_one_way(name, tokens, truth, options) for name in WAYS}
+    show(
+        outcomes,
+        f"{len(words):,} words, {len(ranks):,} distinct, "
+        f"counted {options.passes} times by {options.workers} processes",
+    )
+    common.save(
+        draw(outcomes, [word for word, _ in frequencies[:NAMED]]), options.out / "words.png"
+    )
+    return int(not torch.equal(outcomes[common.ATOMIC].counted, truth))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,130 @@
+"""Every registered op once, with arguments to call it with. The tests iterate over this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DTYPES = [torch.int32, torch.int64, torch.float32, torch.float64]
+
+_ops = torch.ops.atomics
+
+
+@dataclass(frozen=True)
+class Op:
+    """An op with its overload.
+
+    ``arguments(dtype)`` makes fresh ones, target first; ``dtypes`` are target's.
+    """
+
+    name: str
+    arguments: Callable[[torch.dtype], tuple[Any, ...]]
+    dtypes: tuple[torch.dtype, ...] = tuple(DTYPES)
+
+    @property
+    def overload(self) -> Any:
+        packet, _, overload = self.name.partition(".")
+        return getattr(getattr(_ops, packet), overload or "default")
+
+    @property
+    def returns_numbers(self) -> bool:
+        returns = self.overload._schema.returns
+        return any(not isinstance(r.type, torch.TensorType) for r in returns)
+
+    @property
+    def takes_operands(self) -> bool:
+        """Whether tensors of target's dtype follow target."""
+        return self.name in _DENSE_OPERANDS
+
+
+def matrix(dtype: torch.dtype) -> Tensor:
+    return torch.arange(6).reshape(2, 3).to(dtype)
+
+
+def row(dtype: torch.dtype, start: int = 1) -> Tensor:
+    return torch.arange(start, start + 3).to(dtype)
+
+
+# name -> number of tensors of target's dtype that follow target
+_DENSE_OPERANDS = {
+    "store_": 1,
+    "exchange": 1,
+    "compare_exchange": 2,
+    "fetch_add": 1,
+    "fetch_sub": 1,
+    "add_": 1,
+    "sub_": 1,
+}
+
+DENSE = [
+    Op(name, lambda dtype, n=n: (matrix(dtype), *(row(dtype, k) for k in range(n))))
+    for name, n in {"load": 0, **_DENSE_OPERANDS}.items()
+]
+NUMBER = [
+    Op(
+        f"{op.name}.{kind}",
+        lambda dtype, n=_DENSE_OPERANDS.get(op.name, 0): (
+            torch.ones(1, dtype=dtype),
+            *((2 if not dtype.is_floating_point else 2.5) for _ in range(n)),
+        ),
+        dtypes,
+    )
+    for op in DENSE
+    for kind, dtypes in {
+        "int": (torch.int32, torch.int64),
+        "float": (torch.float32, torch.float64),
+    }.items()
+]
+INDEXED = [
+    Op(
+        "index_add_",
+        lambda dtype: (matrix(dtype), 0, torch.tensor([1, 0, 1]), torch.ones(3, 3, dtype=dtype)),
+    )
+]
+
+
+def locked_mutex() -> Tensor:
+    mutex = _ops.create_mutex()
+    _ops.mutex_lock(mutex)
+    return mutex
+
+
+_BYTES = (torch.uint8,)
+_FLAG = (torch.int32,)
+MUTEX = [
+    Op("create_mutex", lambda _: (2,), _BYTES),
+    Op("create_mutex.like", lambda _: (torch.zeros(1), 2), _BYTES),
+    Op("mutex_init_", lambda _: (torch.zeros(2, 128, dtype=torch.uint8).share_memory_(),), _BYTES),
+    Op("mutex_lock", lambda _: (_ops.create_mutex(),), _BYTES),
+    Op("mutex_try_lock", lambda _: (_ops.create_mutex(),), _BYTES),
+    Op("mutex_owner", lambda _: (_ops.create_mutex(),), _BYTES),
+    Op("mutex_unlock", lambda _: (locked_mutex(),), _BYTES),
+    Op("mutex_consistent", lambda _: (_ops.create_mutex(),), _BYTES),
+]
+CAFFE2 = [
+    Op(
+        name,
+        lambda dtype: (_ops.create_mutex(), torch.tensor(7).to(dtype), torch.tensor(2).to(dtype)),
+        (dtype,),
+    )
+    for name, dtype in {"atomic_fetch_add": torch.int32, "atomic_fetch_add64": torch.int64}.items()
+] + [
+    Op("atomic_iter", lambda _: (_ops.create_mutex(), torch.tensor([7])), (torch.int64,)),
+    Op("create_atomic_bool", lambda _: (), _FLAG),
+    Op("create_atomic_bool.like", lambda _: (torch.zeros(1),), _FLAG),
+    Op(
+        "conditional_set_atomic_bool",
+        lambda _: (_ops.create_atomic_bool(), torch.tensor(True)),
+        _FLAG,
+    ),
+    Op("check_atomic_bool", lambda _: (_ops.create_atomic_bool(),), _FLAG),
+]
+
+ALL = DENSE + NUMBER + INDEXED + MUTEX + CAFFE2
+
+# Ops whose mutex argument no copy can stand in for; opcheck copies its inputs.
+WITH_MUTEX = {op.name for op in MUTEX + CAFFE2[:3] if not op.name.startswith("create")}

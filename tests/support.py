@@ -1,0 +1,63 @@
+"""Workers for the tests: started behind a barrier, joined within a timeout, never left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.multiprocessing as mp
+
+TIMEOUT = 60
+
+START_METHODS = ["fork", "spawn", "forkserver"]
+STRATEGIES = ["file_descriptor", "file_system"]
+
+
+def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
+    """Call ``work(rank, *args)`` in threads that start together; return what they return."""
+    barrier = threading.Barrier(count)
+    results: list[Any] = [None] * count
+    errors: list[BaseException] = []
+
+    def run(rank: int) -> None:
+        try:
+            barrier.wait(TIMEOUT)
+            results[rank] = work(rank, *args)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert not any(thread.is_alive() for thread in threads), "a thread did not end"
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _enter(rank: int, barrier: Any, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)  # intra-op threads hang in a forked child
+    barrier.wait(TIMEOUT)
+    work(rank, *args)
+
+
+def run_processes(
+    count: int, work: Callable[..., Any], *args: Any, start_method: str = "fork"
+) -> None:
+    """Call ``work(rank, *args)`` in processes that start together."""
+    barrier = mp.get_context(start_method).Barrier(count)
+    context = mp.start_processes(
+        _enter, (barrier, work, args), nprocs=count, join=False, start_method=start_method
+    )
+    try:
+        for _ in range(2 * TIMEOUT):
+            if context.join(timeout=1):
+                return
+        raise AssertionError("a process did not end")
+    finally:
+        for process in context.processes:
+            process.kill()

@@ -1,0 +1,189 @@
+"""No update is lost, by real parallel threads and by processes. Each test asserts an exact total.
+
+Threads run scripted loops, which hold no GIL, so that one-element calls collide; the dense and
+indexed ops make large calls. Replacing the atomics of csrc/cpu/ref.h by a plain load and store
+fails every test here (tried by hand).
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from op_table import DTYPES
+from support import START_METHODS, run_processes, run_threads
+from torch import Tensor
+
+import caffe2op_atomics as package
+from caffe2op_atomics import ops
+
+atomics = torch.ops.atomics
+WORKERS = 3
+dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+@torch.jit.script
+def fetch_adds(cell: Tensor, one: Tensor, n: int) -> None:
+    for _ in range(n):
+        torch.ops.atomics.fetch_add(cell, one)
+
+
+@torch.jit.script
+def fetch_subs(cell: Tensor, one: Tensor, n: int) -> None:
+    for _ in range(n):
+        torch.ops.atomics.fetch_sub(cell, one)
+
+
+@torch.jit.script
+def adds(cell: Tensor, one: Tensor, n: int) -> None:
+    for _ in range(n):
+        torch.ops.atomics.add_(cell, one)
+
+
+@torch.jit.script
+def subs(cell: Tensor, one: Tensor, n: int) -> None:
+    for _ in range(n):
+        torch.ops.atomics.sub_(cell, one)
+
+
+@torch.jit.script
+def compare_exchanges(cell: Tensor, one: Tensor, n: int) -> None:
+    for _ in range(n):
+        done = False
+        while not done:
+            old = torch.ops.atomics.load(cell)
+            _, success = torch.ops.atomics.compare_exchange(cell, old, old + one)
+            done = bool(success.item())
+
+
+@torch.jit.script
+def exchanges(cell: Tensor, taken: Tensor, n: int) -> None:
+    """Put tokens in, take out what is there: no token may be taken twice or get lost."""
+    for _ in range(n):
+        taken += torch.ops.atomics.exchange(cell, torch.ones_like(cell))
+
+
+LOOPS = {
+    "fetch_add": (fetch_adds, 1),
+    "fetch_sub": (fetch_subs, -1),
+    "add_": (adds, 1),
+    "sub_": (subs, -1),
+    "compare_exchange": (compare_exchanges, 1),
+}
+
+
+@dtypes
+@pytest.mark.parametrize("op", LOOPS)
+def test_threads_lose_no_update_of_one_element(op, dtype):
+    loop, sign = LOOPS[op]
+    n = 30_000
+    cell = torch.zeros(1, dtype=dtype)
+    run_threads(WORKERS, lambda _: loop(cell, torch.ones(1, dtype=dtype), n))
+    assert cell.item() == sign * WORKERS * n
+
+
+@dtypes
+def test_threads_lose_no_token_of_an_exchange(dtype):
+    n = 30_000
+    cell = torch.zeros(1, dtype=dtype)
+    taken = [torch.zeros(1, dtype=dtype) for _ in range(WORKERS)]
+    run_threads(WORKERS, lambda rank: exchanges(cell, taken[rank], n))
+    assert sum(t.item() for t in taken) + cell.item() == WORKERS * n
+
+
+def dense_updates(_: int, target: Tensor, calls: int) -> None:
+    ones = torch.ones_like(target)
+    for _call in range(calls):
+        ops.add_(target, ones)
+        ops.fetch_add(target, ones)
+        ops.sub_(target, ones, alpha=-1)
+        ops.fetch_sub(target, ones)
+
+
+SIZE, CALLS = 100_000, 20
+
+
+@dtypes
+@pytest.mark.parametrize("strided", [False, True])
+def test_threads_lose_no_update_of_large_targets(strided, dtype):
+    target = torch.zeros(2, SIZE, dtype=dtype)[:, :: 2 if strided else 1]
+    run_threads(WORKERS, dense_updates, target, CALLS)
+    assert target.eq(2 * WORKERS * CALLS).all()
+
+
+@dtypes
+def test_processes_lose_no_update_of_large_targets(dtype):
+    target = torch.zeros(SIZE, dtype=dtype).share_memory_()
+    run_processes(WORKERS, dense_updates, target, CALLS)
+    assert target.eq(2 * WORKERS * CALLS).all()
+
+
+def indexed_updates(rank: int, target: Tensor, calls: int) -> None:
+    generator = torch.Generator().manual_seed(rank)
+    for _call in range(calls):
+        index = torch.randint(0, target.size(0), (20_000,), generator=generator)
+        ops.index_add_(target, 0, index, 1)
+
+
+@dtypes
+@pytest.mark.parametrize("shape", [(50,), (50, 4), (5000,)])
+@pytest.mark.parametrize("run", [run_threads, run_processes])
+def test_index_add_loses_no_update(run, shape, dtype):
+    target = torch.zeros(shape, dtype=dtype).share_memory_()
+    run(WORKERS, indexed_updates, target, CALLS)
+    assert target.double().sum().item() == WORKERS * CALLS * 20_000 * target[0].numel()
+
+
+def take_tickets(rank: int, counter: package.Counter, taken: Tensor, n: int) -> None:
+    for _ in range(n):
+        taken[counter.next()] = rank + 1
+
+
+def test_processes_take_each_ticket_of_a_counter_once(start_method):
+    n = 20_000
+    counter = package.Counter()
+    taken = torch.zeros(WORKERS * n, dtype=torch.int32).share_memory_()
+    run_processes(WORKERS, take_tickets, counter, taken, n, start_method=start_method)
+    assert counter.value == WORKERS * n
+    assert torch.bincount(taken).tolist() == [0] + [n] * WORKERS
+
+
+def count_up_and_down(_: int, counter: package.Counter, n: int) -> None:
+    for _call in range(n):
+        counter += 3
+        counter -= 1
+        counter.fetch_add(-1)
+
+
+def test_counter_operators_lose_nothing_between_processes():
+    counter = package.Counter(5)
+    run_processes(WORKERS, count_up_and_down, counter, 20_000)
+    assert counter.value == 5 + WORKERS * 20_000
+
+
+def racy_increments(_: int, mutex: package.Mutex, cell: Tensor, n: int) -> None:
+    for _call in range(n):
+        with mutex:
+            cell[0] = cell[0].item() + 1
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_mutex_makes_racy_updates_exact(start_method):
+    cell = torch.zeros(1, dtype=torch.int64).share_memory_()
+    n = 3000
+    run_processes(WORKERS, racy_increments, package.Mutex(), cell, n, start_method=start_method)
+    assert cell.item() == WORKERS * n
+
+
+@torch.jit.script
+def locked_increments(mutex: Tensor, cell: Tensor, n: int) -> None:
+    for _ in range(n):
+        torch.ops.atomics.mutex_lock(mutex)
+        cell += 1
+        torch.ops.atomics.mutex_unlock(mutex)
+
+
+def test_mutex_excludes_parallel_threads():
+    cell = torch.zeros(1, dtype=torch.int64)
+    mutex = atomics.create_mutex()
+    run_threads(WORKERS, lambda _: locked_increments(mutex, cell, 20_000))
+    assert cell.item() == WORKERS * 20_000

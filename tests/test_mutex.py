@@ -1,0 +1,205 @@
+"""Mutex behaves as threading.Lock does, where threading.Lock does well."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from support import run_processes, run_threads
+
+from caffe2op_atomics import Mutex
+
+ops = torch.ops.atomics
+
+
+def test_acquire_and_release():
+    mutex = Mutex()
+    assert not mutex.locked()
+    assert mutex.acquire() is True
+    assert mutex.locked()
+    assert mutex.owner() == threading.get_native_id()
+    mutex.release()
+    assert not mutex.locked()
+    assert mutex.owner() is None
+
+
+def test_context_manager_releases_on_error():
+    mutex = Mutex()
+    with pytest.raises(KeyError), mutex as entered:
+        assert entered is mutex
+        assert mutex.locked()
+        raise KeyError
+    assert not mutex.locked()
+
+
+def test_release_of_an_unlocked_mutex_raises():
+    with pytest.raises(
+        RuntimeError,
+        match=r"^mutex_unlock: mutex must be held by the calling thread, got an unlocked one",
+    ):
+        Mutex().release()
+
+
+def test_second_acquire_by_the_same_thread_raises_instead_of_hanging():
+    mutex = Mutex()
+    with mutex:
+        with pytest.raises(
+            RuntimeError, match=r"^mutex_lock: mutex must not be held by the calling thread"
+        ):
+            mutex.acquire()
+        assert mutex.acquire(blocking=False) is False
+    assert not mutex.locked()
+
+
+def in_thread(work):
+    return run_threads(1, lambda _: work())[0]
+
+
+def test_held_mutex_is_not_acquired_by_others_until_released():
+    mutex = Mutex()
+    with mutex:
+        assert in_thread(lambda: mutex.acquire(blocking=False)) is False
+        start = time.monotonic()
+        assert in_thread(lambda: mutex.acquire(timeout=0.2)) is False
+        assert time.monotonic() - start >= 0.2
+        assert in_thread(lambda: mutex.acquire(timeout=0)) is False
+    assert in_thread(lambda: mutex.acquire(timeout=0) and mutex.release() is None)
+
+
+def test_release_by_another_thread_raises():
+    mutex = Mutex()
+    with mutex:
+        with pytest.raises(RuntimeError, match=f"got one held by thread {mutex.owner()}"):
+            in_thread(mutex.release)
+        assert mutex.locked()
+
+
+def test_waiter_gets_the_mutex_when_it_is_released():
+    mutex = Mutex()
+    mutex.acquire()
+    waiting = threading.Event()
+
+    def wait():
+        waiting.set()
+        with mutex:
+            return time.monotonic()
+
+    released = []
+    thread = threading.Thread(target=lambda: released.append(wait()), daemon=True)
+    thread.start()
+    assert waiting.wait(10)
+    time.sleep(0.1)
+    assert released == []
+    mutex.release()
+    thread.join(10)
+    assert len(released) == 1
+
+
+def test_waiting_can_be_interrupted():
+    mutex = Mutex()
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with mutex:
+            held.set()
+            done.wait(30)
+
+    threading.Thread(target=hold, daemon=True).start()
+    held.wait(10)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            mutex.acquire(timeout=30)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        done.set()
+
+
+def test_mutex_is_neither_true_nor_false():
+    with pytest.raises(TypeError, match=r"did you mean mutex\.locked\(\)\?$"):
+        bool(Mutex())
+
+
+def test_repr_shows_the_holder():
+    mutex = Mutex()
+    assert repr(mutex) == "Mutex(unlocked)"
+    with mutex:
+        assert repr(mutex) == f"Mutex(held by thread {threading.get_native_id()})"
+
+
+def test_bank_holds_independent_mutexes():
+    bank = ops.create_mutex(3)
+    assert ops.mutex_lock(bank, 1) == 1
+    assert [ops.mutex_try_lock(bank, i) for i in range(3)] == [1, 0, 1]
+    assert ops.mutex_try_lock(bank[1]) == 0  # a view of one slot is that mutex
+    assert [bool(ops.mutex_owner(bank, i)) for i in range(3)] == [True, True, True]
+    for i in range(3):
+        ops.mutex_unlock(bank, i)
+    assert [ops.mutex_owner(bank, i) for i in range(3)] == [0, 0, 0]
+
+
+def test_thread_holds_at_most_1024_mutexes():
+    bank, one_more = ops.create_mutex(1024), ops.create_mutex()
+    for i in range(1024):
+        ops.mutex_lock(bank, i)
+    with pytest.raises(
+        RuntimeError, match="calling thread must hold fewer than 1024 mutexes, got 1024"
+    ):
+        ops.mutex_lock(one_more)
+    for i in range(1024):
+        ops.mutex_unlock(bank, i)
+    assert ops.mutex_lock(one_more) == 1
+
+
+def try_to_unlock(_: int, mutex: Mutex) -> None:
+    assert mutex.locked()
+    assert mutex.acquire(blocking=False) is False
+    with pytest.raises(RuntimeError, match="must be held by the calling thread"):
+        mutex.release()
+
+
+def test_forked_child_does_not_hold_what_its_parent_holds():
+    mutex = Mutex()
+    with mutex:
+        run_processes(1, try_to_unlock, mutex)
+        assert mutex.owner() == threading.get_native_id()
+
+
+def lock_in_a_new_pid_namespace(_: int, mutex: Mutex) -> None:
+    clone_newpid = 0x20000000
+    assert ctypes.CDLL(None).unshare(clone_newpid) == 0
+    pid = os.fork()  # the child is the first process of the new namespace
+    if pid == 0:
+        with pytest.raises(RuntimeError, match="must be used in the pid namespace"):
+            mutex.acquire(timeout=1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a pid namespace")
+def test_other_pid_namespace_is_refused():
+    run_processes(1, lock_in_a_new_pid_namespace, Mutex())
+
+
+def test_unused_mutexes_leave_no_mappings():
+    def mappings() -> int:
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    before = mappings()
+    for _ in range(300):
+        mutex = ops.create_mutex()
+        ops.mutex_lock(mutex)
+        ops.mutex_unlock(mutex)
+    del mutex
+    assert mappings() - before < 60
