@@ -32,8 +32,8 @@ def _keep_out_of_graphs() -> None:
     namespace = getattr(torch.ops, _library.NAMESPACE)
     packets = {getattr(namespace, name.split(".")[0]) for name in _library.op_names()}
     for packet in packets:
-        overloads = [getattr(packet, overload) for overload in packet.overloads()]
-        torch._dynamo.disallow_in_graph([packet, *overloads])
+        for op in (packet, *(getattr(packet, overload) for overload in packet.overloads())):
+            torch._dynamo.disallow_in_graph(op)
 
 
 class _DynamoFinder(MetaPathFinder):

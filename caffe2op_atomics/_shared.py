@@ -29,9 +29,10 @@ class SharedObject:
     _strategy: str
     _address: int
 
-    def _adopt(self, tensor: Tensor, strategy: str) -> None:
+    def _adopt(self, tensor: Tensor) -> None:
         self._tensor = tensor
-        self._strategy = strategy
+        # Under another strategy torch would move the memory when it is sent.
+        self._strategy = torch.multiprocessing.get_sharing_strategy()
         self._address = tensor.data_ptr()
 
     def __init_subclass__(cls) -> None:
@@ -73,12 +74,13 @@ def _reduce(shared: SharedObject) -> tuple[Any, ...]:
             f"{name}: sharing strategy must be {shared._strategy!r}, under which it was made, got "
             f"{strategy!r}: torch would move the memory away from those who share it"
         )
-    return _rebuild, (type(shared), shared._tensor, strategy, shared._settings())
+    settings = {"_strategy": strategy, **shared._settings()}
+    return _rebuild, (type(shared), shared._tensor, settings)
 
 
-def _rebuild(cls: type[_Self], tensor: Tensor, strategy: str, settings: dict[str, Any]) -> _Self:
+def _rebuild(cls: type[_Self], tensor: Tensor, settings: dict[str, Any]) -> _Self:
     shared = cls.__new__(cls)
-    shared._adopt(tensor, strategy)
+    shared._adopt(tensor)
     for name, value in settings.items():
         setattr(shared, name, value)
     return shared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.multiprocessing
 from torch import Tensor
 
 from ._shared import SharedObject, shared_zeros
@@ -29,7 +28,7 @@ class AtomicBool(SharedObject):
 
     def __init__(self) -> None:
         tensor = shared_zeros((1,), torch.int32)
-        self._adopt(tensor, torch.multiprocessing.get_sharing_strategy())
+        self._adopt(tensor)
 
     def set(self) -> None:
         """Make the flag true."""

@@ -1,8 +1,8 @@
 """Caffe2's atomic ops under torch; see docs/caffe2.md for the way from there to here.
 
 The names are those of the registered ops. What they promise is Caffe2's, in particular the order
-of results: **new value first, old value second**, the reverse of :func:`caffe2op_atomics.ops.fetch_add`.
-A mutex locked here recovers from the death of its holder: an update is one store, made or not.
+of results: **new value first, old value second**, the reverse of ``ops.fetch_add``. A mutex locked
+here recovers from the death of its holder: an update is one store, made or not.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import operator
 from typing import NoReturn
 
 import torch
-import torch.multiprocessing
 
 from ._shared import SharedObject, shared_zeros
 
@@ -43,7 +42,7 @@ class Counter(SharedObject):
     def __init__(self, initial: int = 0) -> None:
         tensor = shared_zeros((1,), torch.int64)
         _store(tensor, operator.index(initial))
-        self._adopt(tensor, torch.multiprocessing.get_sharing_strategy())
+        self._adopt(tensor)
 
     def next(self) -> int:
         """Add 1 and return the value before: a ticket that nobody else gets."""

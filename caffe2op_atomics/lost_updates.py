@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessException, start_processes
 
 _Target = TypeVar("_Target")
 
@@ -92,25 +93,29 @@ def check_lost_updates(
         raise ValueError(f"check_lost_updates: workers must be at least 2, got {workers}")
     if calls < 1:
         raise ValueError(f"check_lost_updates: calls must be at least 1, got {calls}")
-    shared: Any = target.clone().share_memory_() if isinstance(target, Tensor) else target
-
-    def value() -> Tensor:
-        given = shared if isinstance(shared, Tensor) and read is None else None
-        if given is None:
-            given = read(shared) if read is not None else shared.value
-        return torch.as_tensor(given).detach().clone()
-
-    before = value()
-    _run(fn, shared, 1, workers * calls, start_method, timeout)
-    alone = value()
-    _run(fn, shared, workers, calls, start_method, timeout)
-    together = value()
+    added = []
+    for processes in (1, workers):
+        # The same start for both runs: equal floating-point additions then round alike.
+        shared: Any = target.clone().share_memory_() if isinstance(target, Tensor) else target
+        before = _value(shared, read)
+        _run(fn, shared, processes, workers * calls // processes, start_method, timeout)
+        added.append(_value(shared, read).double() - before.double())
 
     updates = workers * calls
-    share = _missing(alone.double() - before.double(), together.double() - alone.double())
-    if before.is_floating_point() and abs(share) <= math.sqrt(updates) * torch.finfo(before.dtype).eps:
-        share = 0.0  # sums in another order: rounding, not loss
+    share = _missing(*added)
+    if before.is_floating_point():
+        # Sums in another order differ by rounding, which is no loss.
+        rounding = math.sqrt(updates) * torch.finfo(before.dtype).eps
+        share = 0.0 if abs(share) <= rounding else share
     return LostUpdates(updates=updates, lost=share * updates, workers=workers)
+
+
+def _value(shared: Any, read: Callable[[Any], Any] | None) -> Tensor:
+    if read is not None:
+        value = read(shared)
+    else:
+        value = shared if isinstance(shared, Tensor) else shared.value
+    return torch.as_tensor(value).detach().clone()
 
 
 def _missing(expected: Tensor, actual: Tensor) -> float:
@@ -125,7 +130,7 @@ def _run(
     fn: Callable[[Any], object], target: Any, workers: int, calls: int, method: str, timeout: float
 ) -> None:
     barrier = mp.get_context(method).Barrier(workers)
-    context = mp.start_processes(
+    context = start_processes(
         _work, (fn, target, calls, barrier), nprocs=workers, join=False, start_method=method
     )
     deadline = time.monotonic() + timeout
@@ -133,6 +138,8 @@ def _run(
         while not context.join(timeout=max(deadline - time.monotonic(), 0)):
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"check_lost_updates: no end after {timeout} s")
+    except ProcessException as error:
+        raise RuntimeError(f"check_lost_updates: a worker failed: {error}") from error
     finally:
         for process in context.processes:
             process.kill()

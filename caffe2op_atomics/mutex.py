@@ -6,7 +6,6 @@ import time
 from typing import Any, Literal, NoReturn
 
 import torch
-import torch.multiprocessing
 
 from ._shared import SharedObject, shared_zeros
 
@@ -72,7 +71,7 @@ class Mutex(SharedObject):
             )
         tensor = shared_zeros((1, _SLOT_BYTES), torch.uint8)
         _init(tensor)
-        self._adopt(tensor, torch.multiprocessing.get_sharing_strategy())
+        self._adopt(tensor)
         self._on_owner_died = on_owner_died
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:

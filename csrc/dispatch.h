@@ -44,7 +44,8 @@ void check_dtype(const char* op, const View& view, TypeList<Ts...> types) {
   }
 }
 
-// Calls f.template operator()<T>() for the type of `dtype`, which check_dtype has found in the list.
+// Calls f.template operator()<T>() for the type of `dtype`, which check_dtype has found in the
+// list.
 template <class... Ts, class F>
 void dispatch(TypeList<Ts...>, ScalarType dtype, F&& f) {
   ((dtype == CppTypeToScalarType<Ts>::value ? f.template operator()<Ts>() : void()), ...);

@@ -50,10 +50,12 @@ STABLE_TORCH_LIBRARY(atomics, m) {
   m.def("mutex_owner(Tensor(a!) mutex, int i=0) -> int");
 
   // Caffe2's ops. The flag is an int32 tensor of shape [1].
-  m.def("atomic_fetch_add(Tensor(a!) mutex, Tensor(b!) mut_value, Tensor increment)"
-        " -> (Tensor new, Tensor old)");
-  m.def("atomic_fetch_add64(Tensor(a!) mutex, Tensor(b!) mut_value, Tensor increment)"
-        " -> (Tensor new, Tensor old)");
+  m.def(
+      "atomic_fetch_add(Tensor(a!) mutex, Tensor(b!) mut_value, Tensor increment)"
+      " -> (Tensor new, Tensor old)");
+  m.def(
+      "atomic_fetch_add64(Tensor(a!) mutex, Tensor(b!) mut_value, Tensor increment)"
+      " -> (Tensor new, Tensor old)");
   m.def("create_atomic_bool(*, Device? device=None) -> Tensor");
   m.def("create_atomic_bool.like(Tensor(a!) token) -> Tensor");
   m.def("conditional_set_atomic_bool(Tensor(a!) atomic_bool, Tensor condition) -> ()");

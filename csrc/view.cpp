@@ -17,9 +17,9 @@ Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType dev
     stride *= sizes[d] > 1 ? sizes[d] : 1;
   }
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
-      dim, sizes, strides.data(), shim::to<int32_t>(shim::from(dtype)),
-      shim::to<int32_t>(shim::from(device)), /*device_index=*/0, &handle));
+  TORCH_ERROR_CODE_CHECK(
+      aoti_torch_empty_strided(dim, sizes, strides.data(), shim::to<int32_t>(shim::from(dtype)),
+                               shim::to<int32_t>(shim::from(device)), /*device_index=*/0, &handle));
   return Tensor(handle);
 }
 

@@ -144,6 +144,13 @@ def ending(crew: Sequence[Any]) -> Iterator[None]:
                 worker.join(timeout=2)
 
 
+def settle() -> None:
+    """Make this a good worker: the first thing that one does."""
+    torch.set_num_threads(1)  # after a fork, torch's own threads hang
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends us
+
+
 def _receive(inbox: Any, awaited: Sequence[Any]) -> dict[int, Report[Any]]:
     dead = any(
         not worker.is_alive() for worker in awaited
@@ -160,9 +167,7 @@ def _receive(inbox: Any, awaited: Sequence[Any]) -> dict[int, Report[Any]]:
 def _work(
     rank: int, work: Callable[..., Any], args: tuple[object, ...], barrier: Any, inbox: Any
 ) -> None:
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    torch.set_num_threads(1)  # intra-op threads hang in a forked child
+    settle()
     barrier.wait(timeout=60)
     began, cpu = time.perf_counter(), time.thread_time()
     result = work(rank, *args)

@@ -75,7 +75,7 @@ class Outcome:
 
 def die_halfway(lock: AnyLock, balances: Tensor, halfway: atomics.AtomicBool) -> None:
     """Make the first half of a deposit, and wait to be killed."""
-    torch.set_num_threads(1)
+    common.settle()
     with lock:
         balances[0] += 1
         halfway.set()
@@ -84,10 +84,11 @@ def die_halfway(lock: AnyLock, balances: Tensor, halfway: atomics.AtomicBool) ->
 
 def survive(lock: AnyLock, balances: Tensor, waiting: atomics.Counter, parent: Connection) -> None:
     """Acquire the lock, repair what the death of its holder broke, and go on."""
-    torch.set_num_threads(1)
+    common.settle()
     waiting += 1
     try:
-        lock.acquire()
+        if not lock.acquire(timeout=60):  # the parent calls us hung long before
+            return
         parent.send(Acquired(time.perf_counter(), None))
     except atomics.OwnerDiedError as error:  # and the lock is held
         parent.send(Acquired(time.perf_counter(), str(error)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -64,16 +65,21 @@ DENSE = [
     Op(name, lambda dtype, n=n: (matrix(dtype), *(row(dtype, k) for k in range(n))))
     for name, n in {"load": 0, **_DENSE_OPERANDS}.items()
 ]
-NUMBER = [
-    Op(
-        f"{op.name}.{kind}",
-        lambda dtype, n=_DENSE_OPERANDS.get(op.name, 0): (
-            torch.ones(1, dtype=dtype),
-            *((2 if not dtype.is_floating_point else 2.5) for _ in range(n)),
-        ),
+
+
+def number_op(dense: Op, kind: str, dtypes: tuple[torch.dtype, ...]) -> Op:
+    count = _DENSE_OPERANDS.get(dense.name, 0)
+    number = 2 if kind == "int" else 2.5
+    return Op(
+        f"{dense.name}.{kind}",
+        lambda dtype: (torch.ones(1, dtype=dtype), *(number,) * count),
         dtypes,
     )
-    for op in DENSE
+
+
+NUMBER = [
+    number_op(dense, kind, dtypes)
+    for dense in DENSE
     for kind, dtypes in {
         "int": (torch.int32, torch.int64),
         "float": (torch.float32, torch.float64),
@@ -93,6 +99,16 @@ def locked_mutex() -> Tensor:
     return mutex
 
 
+def orphaned_mutex() -> Tensor:
+    """A mutex that this thread holds, after a thread that held it ended."""
+    mutex = _ops.create_mutex()
+    thread = threading.Thread(target=_ops.mutex_lock, args=(mutex,))
+    thread.start()
+    thread.join()
+    _ops.mutex_lock(mutex)
+    return mutex
+
+
 _BYTES = (torch.uint8,)
 _FLAG = (torch.int32,)
 MUTEX = [
@@ -103,7 +119,7 @@ MUTEX = [
     Op("mutex_try_lock", lambda _: (_ops.create_mutex(),), _BYTES),
     Op("mutex_owner", lambda _: (_ops.create_mutex(),), _BYTES),
     Op("mutex_unlock", lambda _: (locked_mutex(),), _BYTES),
-    Op("mutex_consistent", lambda _: (_ops.create_mutex(),), _BYTES),
+    Op("mutex_consistent", lambda _: (orphaned_mutex(),), _BYTES),
 ]
 CAFFE2 = [
     Op(

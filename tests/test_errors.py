@@ -73,7 +73,6 @@ def operands(op: Op, other: Tensor) -> tuple[Tensor, ...]:
     return (other, other) if op.name == "compare_exchange" else (other,)
 
 
-
 @pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
 @pytest.mark.parametrize(
     ("target", "other", "rule"),
@@ -142,7 +141,10 @@ ROWS = torch.ones(2, 3)
             "index must have one dimension, got shape [1, 2]",
         ),
         ((matrix(F32), 0, INDEX[0], ROWS), "index must have one dimension, got shape []"),
-        ((matrix(F32), 0, INDEX.float(), ROWS), "index must have dtype int32 or int64, got float32"),
+        (
+            (matrix(F32), 0, INDEX.float(), ROWS),
+            "index must have dtype int32 or int64, got float32",
+        ),
         ((matrix(F32), 0, INDEX.bool(), ROWS), "index must have dtype int32 or int64, got bool"),
         (
             (matrix(F32), 0, INDEX, ROWS.double()),
@@ -178,7 +180,9 @@ def test_index_add_refuses(args, rule):
 def test_index_add_refuses_shared_memory():
     base = torch.zeros(4, 3)
     assert_refused(
-        atomics.index_add_, (base, 0, torch.tensor([0, 1]), base[2:]), f"index_add_: source {SHARES}"
+        atomics.index_add_,
+        (base, 0, torch.tensor([0, 1]), base[2:]),
+        f"index_add_: source {SHARES}",
     )
 
 
@@ -319,7 +323,9 @@ def test_create_op_refuses_other_devices(op):
 @pytest.mark.parametrize("n", [0, -1, 1025])
 def test_create_mutex_refuses_n(n):
     for args in [(n,), (torch.zeros(1), n)]:
-        with pytest.raises(RuntimeError, match=rf"^create_mutex: n must lie in \[1, 1024\], got {n}$"):
+        with pytest.raises(
+            RuntimeError, match=rf"^create_mutex: n must lie in \[1, 1024\], got {n}$"
+        ):
             atomics.create_mutex(*args)
 
 
@@ -408,12 +414,15 @@ def test_mutex_init_refuses(memory, rule):
 
 
 def test_mutex_lock_refuses_a_timeout_that_is_no_number():
-    with pytest.raises(RuntimeError, match="^mutex_lock: timeout must be a number of seconds, got nan"):
+    with pytest.raises(
+        RuntimeError, match=r"^mutex_lock: timeout must be a number of seconds, got nan"
+    ):
         atomics.mutex_lock(atomics.create_mutex(), 0, float("nan"))
 
 
 @pytest.mark.parametrize(
-    "other", [torch.zeros(3).to_sparse(), torch.zeros(3, 3).to_sparse_csr(), torch.zeros(3).to_mkldnn()]
+    "other",
+    [torch.zeros(3).to_sparse(), torch.zeros(3, 3).to_sparse_csr(), torch.zeros(3).to_mkldnn()],
 )
 def test_other_layouts_have_no_kernel(other):
     with pytest.raises((NotImplementedError, RuntimeError)):

@@ -31,10 +31,11 @@ def test_acquire_and_release():
 
 def test_context_manager_releases_on_error():
     mutex = Mutex()
-    with pytest.raises(KeyError), mutex as entered:
+    with mutex as entered:
         assert entered is mutex
         assert mutex.locked()
-        raise KeyError
+    with pytest.raises(ZeroDivisionError), mutex:
+        1 / 0  # noqa: B018
     assert not mutex.locked()
 
 

@@ -151,7 +151,7 @@ def test_byte_copy_at_the_old_address_is_refused_and_the_death_is_passed_on(
         if holder_dies:
             kill(holder)
         copied = mapped_at(forged, address)
-        with pytest.raises(RuntimeError, match="^mutex_lock: mutex must be the memory that"):
+        with pytest.raises(RuntimeError, match=r"^mutex_lock: mutex must be the memory that"):
             ops.mutex_lock(copied, 0, 5)
         if not holder_dies:
             assert ops.mutex_try_lock(alias) == 0
@@ -206,7 +206,7 @@ def test_copy_is_refused(kind, locked):
         with pytest.raises(RuntimeError) as caught:
             getattr(ops, op)(copied)
         assert str(caught.value).splitlines()[0] == f"{op}: {COPY}"
-    with pytest.raises(RuntimeError, match="^mutex_unlock: mutex must be the memory"):
+    with pytest.raises(RuntimeError, match=r"^mutex_unlock: mutex must be the memory"):
         ops.mutex_unlock(copied)
     if locked:
         ops.mutex_unlock(mutex)
@@ -219,7 +219,7 @@ def test_raw_mutex_cannot_be_sent(strategy):
             ForkingPickler.dumps(mutex)
     else:
         ForkingPickler.dumps(mutex)  # torch moves the memory
-        with pytest.raises(RuntimeError, match="^mutex_lock: mutex must be the memory"):
+        with pytest.raises(RuntimeError, match=r"^mutex_lock: mutex must be the memory"):
             ops.mutex_lock(mutex)
 
 

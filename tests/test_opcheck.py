@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import pytest
 import torch
-from op_table import ALL, CAFFE2, DENSE, INDEXED, MUTEX, WITH_MUTEX, Op
+from op_table import ALL, CAFFE2, DENSE, INDEXED, WITH_MUTEX, Op
 from torch.testing._internal.optests import generate_tests as optests
 
-CASES = [(op, dtype) for op in ALL for dtype in op.dtypes]
-NUMBER_CHECKS = ("test_schema", "test_autograd_registration")
-IDS = [f"{op.name}-{str(dtype).removeprefix('torch.')}" for op, dtype in CASES]
+
+def opcheck_cases() -> list:
+    return [
+        pytest.param(op, dtype, id=f"{op.name}-{dtype}")
+        for op in ALL
+        if op.name not in WITH_MUTEX
+        for dtype in op.dtypes
+    ]
 
 
-@pytest.mark.parametrize(
-    ("op", "dtype"), [case for case in CASES if case[0].name not in WITH_MUTEX]
-)
+def checks_of(op: Op) -> dict:
+    checks = ["test_schema", "test_autograd_registration"]
+    if not op.returns_numbers:
+        checks.append("test_faketensor")
+        if not op.name.startswith("create_mutex"):  # two new mutexes have two ids
+            checks += ["test_aot_dispatch_static", "test_aot_dispatch_dynamic"]
+    return {"test_utils": checks}
+
+
+@pytest.mark.parametrize(("op", "dtype"), opcheck_cases())
 def test_opcheck(op, dtype):
-    checks = {"test_utils": NUMBER_CHECKS} if op.returns_numbers else {}
-    torch.library.opcheck(op.overload, op.arguments(dtype), **checks)
+    torch.library.opcheck(op.overload, op.arguments(dtype), **checks_of(op))
 
 
-@pytest.mark.parametrize("op", [op for op in MUTEX + CAFFE2 if op.name in WITH_MUTEX])
+@pytest.mark.parametrize("op", [op for op in ALL if op.name in WITH_MUTEX], ids=lambda op: op.name)
 def test_opcheck_without_copies_of_the_mutex(op):
     """opcheck itself clones its inputs, and a cloned mutex is refused."""
-    if op.name == "mutex_consistent":
-        pytest.skip("takes a mutex whose owner died; checked in test_owner_death.py")
     optests.safe_schema_check(op.overload, op.arguments(op.dtypes[0]), {}, copy_inputs=False)
     if not op.returns_numbers and op in CAFFE2:
         optests.safe_fake_check(op.overload, op.arguments(op.dtypes[0]), {}, copy_inputs=False)
 
 
-FLOATING = [
-    (op, dtype)
-    for op in DENSE + INDEXED
-    for dtype in (torch.float32, torch.float64)
-]
+FLOATING = [(op, dtype) for op in DENSE + INDEXED for dtype in (torch.float32, torch.float64)]
 
 
 def with_gradients(op: Op, dtype: torch.dtype) -> list:

@@ -134,6 +134,9 @@ def test_other_sharing_strategy_is_refused(kind):
 def test_moved_memory_is_refused(kind):
     shared = kind()
     shared._tensor.data = shared._tensor.clone()
-    for look in (lambda: shared.tensor, lambda: multiprocessing.reduction.ForkingPickler.dumps(shared)):
+    for look in (
+        lambda: shared.tensor,
+        lambda: multiprocessing.reduction.ForkingPickler.dumps(shared),
+    ):
         with pytest.raises(RuntimeError, match="tensor must stay where it was made"):
             look()

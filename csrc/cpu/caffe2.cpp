@@ -23,8 +23,7 @@ Tensor scalar(T value) {
 
 template <class T>
 struct AtomicFetchAdd {
-  static constexpr const char* kName =
-      sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
+  static constexpr const char* kName = sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
   static std::string name() { return kName; }
 
   static std::tuple<Tensor, Tensor> call(Tensor mutex, Tensor mut_value, Tensor increment) {

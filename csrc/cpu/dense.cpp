@@ -52,9 +52,8 @@ struct FetchKernel {
     Tensor old = empty_like(cells);
     const View out("old", old);
     dispatch(Arithmetic{}, cells.dtype, [&]<class T>() {
-      for_each_cell<T, 3>(
-          {writable(cells), readable(values), writable(out)}, cells.numel,
-          [](auto cell, auto at) { as<T>(at[2]) = Op::apply(cell, as<T>(at[1])); });
+      for_each_cell<T, 3>({writable(cells), readable(values), writable(out)}, cells.numel,
+                          [](auto cell, auto at) { as<T>(at[2]) = Op::apply(cell, as<T>(at[1])); });
     });
     return old;
   }

@@ -34,7 +34,8 @@ inline mutex::Slot* slots_of(const char* op, const View& view) {
   // A storage can be resized under its tensors.
   const int64_t bytes = storage_bytes(view.tensor);
   if (view.tensor.storage_offset() + view.numel > bytes) {
-    fail(op, view.name, "still have its memory", "a storage of " + std::to_string(bytes) + " bytes");
+    fail(op, view.name, "still have its memory",
+         "a storage of " + std::to_string(bytes) + " bytes");
   }
   auto* const data = view.tensor.mutable_data_ptr();
   // An address as a number, to look at its low bits.

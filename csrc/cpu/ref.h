@@ -45,8 +45,8 @@ class Ref {
   std::atomic_ref<T> cell_;
 };
 
-// What a fetch-add would leave: integers wrap, through uint64_t, where overflow is defined and which
-// keeps narrow types from being promoted to a signed int.
+// What a fetch-add would leave: integers wrap, through uint64_t, where overflow is defined and
+// which keeps narrow types from being promoted to a signed int.
 template <class T>
 T wrapping_add(T a, T b) {
   if constexpr (std::is_integral_v<T>) {

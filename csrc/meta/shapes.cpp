@@ -15,14 +15,13 @@ namespace shim = torch::stable::detail;
 
 // aten::empty_like, contiguous as the results of all our ops are, without looking at the sizes.
 Tensor contiguous_like(const Tensor& tensor, ScalarType dtype) {
-  std::array<StableIValue, 6> stack{
-      shim::from(tensor),
-      shim::from(std::optional<ScalarType>(dtype)),
-      shim::from(std::nullopt),
-      shim::from(std::nullopt),
-      shim::from(std::nullopt),
-      shim::from(std::optional<torch::headeronly::MemoryFormat>(
-          torch::headeronly::MemoryFormat::Contiguous))};
+  std::array<StableIValue, 6> stack{shim::from(tensor),
+                                    shim::from(std::optional<ScalarType>(dtype)),
+                                    shim::from(std::nullopt),
+                                    shim::from(std::nullopt),
+                                    shim::from(std::nullopt),
+                                    shim::from(std::optional<torch::headeronly::MemoryFormat>(
+                                        torch::headeronly::MemoryFormat::Contiguous))};
   TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::empty_like", "", stack.data(), TORCH_ABI_VERSION));
   return shim::to<Tensor>(stack[0]);
@@ -117,8 +116,7 @@ struct CheckAtomicBoolShape {
 
 template <class T>
 struct AtomicFetchAddShape {
-  static constexpr const char* kName =
-      sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
+  static constexpr const char* kName = sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
   static std::string name() { return kName; }
   static std::tuple<Tensor, Tensor> call(Tensor mutex, Tensor mut_value, Tensor increment) {
     check_device(kName, mutex, "mut_value", mut_value);

@@ -66,7 +66,8 @@ void trim(Registry& all) {
 Bank duplicate(const char* op, const Slot* slot) {
   const Header& header = slot->header;
   const Slot* const first = slot - header.slot;
-  const auto begin = reinterpret_cast<uintptr_t>(first);  // to be compared with the kernel's numbers
+  const auto begin =
+      reinterpret_cast<uintptr_t>(first);  // to be compared with the kernel's numbers
   const size_t length = header.slots * sizeof(Slot);
   const auto mapping = find_mapping(first);
   if (!mapping || begin + length > mapping->end || !mapping->shared) fail_copy(op);

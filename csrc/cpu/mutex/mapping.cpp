@@ -39,7 +39,7 @@ std::optional<Mapping> find_mapping(const void* pointer) {
 }
 
 uint32_t pid_namespace() {
-  struct stat status {};
+  struct stat status{};
   // Namespaces are files of nsfs, numbered by 32-bit inodes.
   if (stat("/proc/self/ns/pid", &status) != 0) return 0;
   return static_cast<uint32_t>(status.st_ino);

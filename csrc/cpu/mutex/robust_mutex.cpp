@@ -91,7 +91,8 @@ int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait) {
 }
 
 [[noreturn]] void fail_owner(const char* op, const std::string& rule, uint32_t owner) {
-  fail(op, "mutex", rule, owner ? "one held by thread " + std::to_string(owner) : "an unlocked one");
+  fail(op, "mutex", rule,
+       owner ? "one held by thread " + std::to_string(owner) : "an unlocked one");
 }
 
 // One attempt on the duplicate; nothing if the duplicate proved to be of other memory.
@@ -219,9 +220,9 @@ Acquired try_lock(const char* op, const Slot* caller) {
     if (error == EDEADLK) error = EBUSY;  // as threading.Lock: no error, just not acquired
     const auto acquired = attempt(op, caller, pin, error);
     // Different words in what should be one memory: worth the look that every busy try cannot pay.
-    const bool other = !acquired || (*acquired == kNotAcquired &&
-                                     owner_of(caller) != owner_of(&slot) &&
-                                     !same_memory(caller, pin));
+    const bool other =
+        !acquired || (*acquired == kNotAcquired && owner_of(caller) != owner_of(&slot) &&
+                      !same_memory(caller, pin));
     if (!other) return *acquired;
     pin.forget(caller);
     pin = Pin(op, caller);

@@ -1,0 +1,60 @@
+# make demo    what this is good for, in about a minute
+# make test    lint and the whole test suite
+# PYTHON=python3.12 chooses another interpreter, VENV=somewhere another environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The torch that a binary built against requirements-dev.txt has to work with as well.
+ABI_TORCH ?= 2.14.1
+ABI_VENV ?= .venv-abi
+
+CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h')
+CXX_FILES := $(CXX_SOURCES) tests/host.cpp
+REQUIREMENTS := $(VENV)/.requirements
+PACKAGE := $(VENV)/.package
+
+.PHONY: demo test lint format bench wheel test-abi clean
+
+demo: $(PACKAGE)
+	$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(PACKAGE)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
+
+format: $(PACKAGE)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+bench: $(PACKAGE)
+	$(BIN)/python benchmarks/usual_ways.py
+
+wheel: $(REQUIREMENTS)
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+
+# From tests/, so that the wheel is imported and not the source tree.
+test-abi: wheel
+	test -d $(ABI_VENV) || $(PYTHON) -m venv $(ABI_VENV)
+	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) numpy pytest pytest-timeout setuptools
+	$(ABI_VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	cd tests && $(abspath $(ABI_VENV))/bin/pytest --ignore test_examples.py
+
+clean:
+	rm -rf build dist out *.egg-info caffe2op_atomics/*.so
+
+$(REQUIREMENTS): requirements-dev.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+$(PACKAGE): $(REQUIREMENTS) setup.py pyproject.toml $(CXX_SOURCES)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	touch $@

@@ -1,0 +1,120 @@
+"""Three ways for workers to share the weights of one network: what hogwild_digits.py compares.
+
+Beside the weights each way keeps a ledger: one number per weight, and every update of a weight
+adds 1 to its number, by the same kind of addition. So the ledger shows which updates were lost.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import _common as common
+import torch
+from torch import Tensor, nn
+
+import caffe2op_atomics as atomics
+
+
+class Way(ABC):
+    """Deals out mini-batches, updates weights and counts the steps, for all workers.
+
+    Attributes:
+        ledger: like the weights, and as wide, so that it is written when and as they are.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
+        self.ledger = [
+            torch.zeros(weight.shape, dtype=torch.int32).share_memory_() for weight in weights
+        ]
+
+    @abstractmethod
+    def next_ticket(self) -> int:
+        """Return the number of the next mini-batch."""
+
+    @abstractmethod
+    def add(self, target: Tensor, other: Tensor | int, alpha: float) -> None:
+        """Add ``alpha * other`` to ``target``."""
+
+    @abstractmethod
+    def count_step(self) -> None:
+        """Note that a step was made."""
+
+    @abstractmethod
+    def steps(self) -> int:
+        """Return how many steps were noted."""
+
+    def update(
+        self, weights: Iterable[nn.Parameter], gradients: Iterable[Tensor], rate: float
+    ) -> None:
+        """Make a step against the gradients, and note it."""
+        for weight, gradient, entries in zip(weights, gradients, self.ledger, strict=True):
+            self.add(weight, gradient, -rate)
+            self.add(entries, 1, 1)
+        self.count_step()
+
+
+class Racy(Way):
+    """Shares through torch alone."""
+
+    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
+        super().__init__(weights, start_method)
+        self._tickets = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._steps = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+    def next_ticket(self) -> int:
+        ticket = int(self._tickets[0])
+        self._tickets[0] = ticket + 1
+        return ticket
+
+    def add(self, target: Tensor, other: Tensor | int, alpha: float) -> None:
+        # Through .data, or the backward of another thread would call its weights modified.
+        target.data.add_(other, alpha=alpha)
+
+    def count_step(self) -> None:
+        self._steps[0] += 1
+
+    def steps(self) -> int:
+        return int(self._steps[0])
+
+
+class Locked(Racy):
+    """Shares through torch, and one lock."""
+
+    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
+        super().__init__(weights, start_method)
+        self._lock = common.context_of(start_method).Lock()
+
+    def next_ticket(self) -> int:
+        with self._lock:
+            return super().next_ticket()
+
+    def update(
+        self, weights: Iterable[nn.Parameter], gradients: Iterable[Tensor], rate: float
+    ) -> None:
+        with self._lock:
+            super().update(weights, gradients, rate)
+
+
+class Atomic(Way):
+    """Shares through atomic operations, without a lock."""
+
+    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
+        super().__init__(weights, start_method)
+        self._tickets = atomics.Counter()
+        self._steps = atomics.Counter()
+
+    def next_ticket(self) -> int:
+        return self._tickets.next()
+
+    def add(self, target: Tensor, other: Tensor | int, alpha: float) -> None:
+        atomics.ops.add_(target, other, alpha)
+
+    def count_step(self) -> None:
+        self._steps += 1
+
+    def steps(self) -> int:
+        return self._steps.value
+
+
+WAYS: dict[str, type[Way]] = {common.RACY: Racy, common.LOCKED: Locked, common.ATOMIC: Atomic}

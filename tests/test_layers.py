@@ -1,0 +1,86 @@
+"""The layout of the tree holds: include rules, one name for an op everywhere, no Python symbol."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import op_table
+import pytest
+
+from caffe2op_atomics import _library, caffe2, library_path, ops
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in (".h", ".cpp"))
+TORCH_FREE = [
+    *(path for path in SOURCES if path.parent.name in ("ops", "mutex")),
+    *(ROOT / "csrc" / name for name in ("fail.h", "fail.cpp", "strided.h")),
+    *(ROOT / "csrc" / "cpu" / name for name in ("ref.h", "group.h", "group.cpp")),
+]
+
+
+def includes(path: Path) -> list[str]:
+    return re.findall(r'#include [<"]([^>"]+)[>"]', path.read_text())
+
+
+def schema_names() -> list[str]:
+    return re.findall(r'm\.def\(\s*"([\w.]+)\(', (ROOT / "csrc" / "schema.cpp").read_text())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_stable_abi_is_included(path):
+    for include in includes(path):
+        if include.startswith(("torch/", "ATen/", "c10/")):
+            assert include.startswith(("torch/csrc/stable/", "torch/headeronly/"))
+
+
+@pytest.mark.parametrize("path", TORCH_FREE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_meaning_and_locking_know_nothing_of_torch(path):
+    for include in includes(path):
+        assert not include.startswith("torch/")
+        assert (
+            (path.parent / include).resolve() in TORCH_FREE
+            or "/" not in include
+            or (include.startswith("sys/"))
+        )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_backends_do_not_include_each_other(path):
+    backends = {"cpu", "cuda", "meta"} & set(path.relative_to(ROOT).parts)
+    for include in includes(path):
+        target = (path.parent / include).resolve()
+        if target.is_relative_to(ROOT):
+            reached = {"cpu", "cuda", "meta"} & set(target.relative_to(ROOT).parts)
+            assert reached <= backends
+
+
+def test_schema_registered_ops_and_test_table_name_the_same():
+    names = sorted(schema_names())
+    assert len(set(names)) == len(names)
+    assert names == _library.op_names()
+    assert names == sorted(op.name for op in op_table.ALL)
+
+
+def test_every_op_has_a_public_function_or_belongs_to_a_class():
+    packets = {name.split(".")[0] for name in schema_names()}
+    of_mutex = {"mutex_init_", "mutex_lock", "mutex_try_lock", "mutex_unlock"}
+    of_mutex |= {"mutex_consistent", "mutex_owner"}
+    assert set(ops.__all__) | set(caffe2.__all__) | of_mutex == packets
+
+
+def test_library_has_no_python_symbol_and_needs_no_python():
+    symbols = subprocess.run(
+        ["readelf", "--dyn-syms", "--wide", library_path()],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert not re.search(r"\bPy\w+", symbols)
+    needed = subprocess.run(
+        ["readelf", "--dynamic", library_path()], capture_output=True, text=True, check=True
+    ).stdout
+    assert "libtorch_cpu.so" in needed
+    assert "libtorch_python" not in needed
+    assert "libpython" not in needed

@@ -1,0 +1,76 @@
+"""Finding and loading the op library: from Python, from the command line, from C++."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils import cpp_extension
+
+import caffe2op_atomics
+
+
+def run(*command: str | Path) -> str:
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=True, timeout=100
+    ).stdout
+
+
+def test_command_line_prints_the_path():
+    printed = run(sys.executable, "-m", "caffe2op_atomics", "--library").strip()
+    assert printed == caffe2op_atomics.library_path()
+    assert Path(printed).is_file()
+
+
+def test_command_line_prints_the_version():
+    printed = run(sys.executable, "-m", "caffe2op_atomics", "--version").strip()
+    assert printed == caffe2op_atomics.__version__
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [(None, "the package was not built"), (b"not a library", "another kind of machine")],
+)
+def test_import_error_lists_causes_and_versions(tmp_path, content, cause):
+    package = tmp_path / "caffe2op_atomics"
+    shutil.copytree(
+        Path(caffe2op_atomics.__file__).parent, package, ignore=shutil.ignore_patterns("*.so")
+    )
+    if content is not None:
+        (package / "libatomics.so").write_bytes(content)
+    result = subprocess.run(
+        [sys.executable, "-c", "import caffe2op_atomics"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "ImportError: caffe2op_atomics cannot load its op library" in result.stderr
+    assert cause in result.stderr
+    assert f"2. torch is older than 2.10: this is {torch.__version__}" in result.stderr
+    assert f"Versions: torch {torch.__version__}, Python" in result.stderr
+
+
+def test_cpp_program_loads_the_library(tmp_path):
+    program = tmp_path / "host"
+    library_dirs = cpp_extension.library_paths()
+    run(
+        "c++",
+        "-std=c++20",
+        *(f"-isystem{path}" for path in cpp_extension.include_paths()),
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+        Path(__file__).parent / "host.cpp",
+        "-o",
+        program,
+        *(flag for path in library_dirs for flag in (f"-L{path}", f"-Wl,-rpath,{path}")),
+        "-ltorch",
+        "-ltorch_cpu",
+        "-lc10",
+    )
+    assert run(program, caffe2op_atomics.library_path()) == "0 5 12\n"
