@@ -10,7 +10,7 @@ ABI_TORCH ?= 2.14.1
 ABI_VENV ?= .venv-abi
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-CXX_FILES := $(CXX_SOURCES) tests/host.cpp
+CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-import _common as common
 import torch
+from _screen import ATOMIC, LOCKED, RACY
+from _workers import context_of
 from torch import Tensor, nn
 
 import caffe2op_atomics as atomics
@@ -83,7 +84,7 @@ class Locked(Racy):
 
     def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
         super().__init__(weights, start_method)
-        self._lock = common.context_of(start_method).Lock()
+        self._lock = context_of(start_method).Lock()
 
     def next_ticket(self) -> int:
         with self._lock:
@@ -117,4 +118,4 @@ class Atomic(Way):
         return self._steps.value
 
 
-WAYS: dict[str, type[Way]] = {common.RACY: Racy, common.LOCKED: Locked, common.ATOMIC: Atomic}
+WAYS: dict[str, type[Way]] = {RACY: Racy, LOCKED: Locked, ATOMIC: Atomic}

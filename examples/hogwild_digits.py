@@ -104,3 +104,128 @@ def train(rank: int, training: Training) -> Diary:
         if (ticket + 1) % EVALUATE_EVERY == 0:
             training.evaluate()
     return diary
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a way of sharing came to, from what the workers did and what the ledger shows."""
+
+    training: Training
+    reports: list[common.Report[Diary]]
+
+    @property
+    def tickets(self) -> list[int]:
+        """The number of every mini-batch that was used, one for each step."""
+        return [ticket for report in self.reports for ticket in report.result.tickets]
+
+    @property
+    def repeated(self) -> int:
+        """How many mini-batches were dealt though they had been dealt before."""
+        return len(self.tickets) - len(set(self.tickets))
+
+    @property
+    def missed(self) -> int:
+        """How many mini-batches were never dealt, before the last one that was."""
+        return max(self.tickets) + 1 - len(set(self.tickets))
+
+    @property
+    def uncounted(self) -> int:
+        """How many steps were made but not counted."""
+        return len(self.tickets) - self.training.way.steps()
+
+    @property
+    def entries(self) -> Tensor:
+        """How often each weight was updated, from the ledger."""
+        return torch.cat([entries.flatten() for entries in self.training.way.ledger])
+
+    @property
+    def expected(self) -> int:
+        """How many updates of single weights the workers made."""
+        return len(self.tickets) * self.entries.numel()
+
+    @property
+    def exact(self) -> bool:
+        """Whether every batch was dealt once, and every step counted and in every weight."""
+        strays = self.repeated or self.missed or self.uncounted
+        return not strays and bool((self.entries == len(self.tickets)).all())
+
+    def losses(self, window: int) -> tuple[Tensor, Tensor]:
+        """Return seconds since the start, and the mean loss of so many steps up to then."""
+        times, losses = torch.tensor(
+            sorted(seen for report in self.reports for seen in report.result.losses),
+            dtype=torch.float64,
+        ).T
+        began = min(report.began for report in self.reports)
+        return times[window - 1 :] - began, losses.unfold(0, window, 1).mean(dim=1)
+
+
+def read_digits() -> Digits:
+    """Return scikit-learn's digits in shared memory, a quarter of them for the test."""
+    images, labels = load_digits(return_X_y=True)
+    parts = train_test_split(images / 16, labels, test_size=0.25, random_state=0)
+    train_images, test_images, train_labels, test_labels = (
+        torch.tensor(part, dtype=dtype).share_memory_()
+        for part, dtype in zip(parts, 2 * [torch.float32] + 2 * [torch.int64], strict=True)
+    )
+    return Digits(train_images, train_labels, test_images, test_labels)
+
+
+def train_one_way(name: str, digits: Digits, workers: int, start_method: str, out: Path) -> Outcome:
+    """Train a new network in one way, and show how far it is meanwhile."""
+    training = Training(digits, name, start_method, out / "digits.pt")
+
+    def progress() -> tuple[str, float]:
+        text = f"{name}: test accuracy {training.accuracy.item():.1%}"
+        return text, training.way.steps() / (EPOCHS * digits.batches)
+
+    reports = common.run_workers(train, (training,), workers, start_method, progress)
+    return Outcome(training, reports)
+
+
+def show(outcomes: dict[str, Outcome], title: str) -> None:
+    """Print what each way came to."""
+    table = common.make_table(
+        title,
+        "",
+        "steps",
+        "batches\ndealt twice",
+        "updates\nexpected",
+        "updates\nlost",
+        "weights\nshort",
+        "samples/s",
+        "test\naccuracy",
+    )
+    for name, outcome in outcomes.items():
+        steps = len(outcome.tickets)
+        table.add_row(
+            name,
+            f"{steps:,}",
+            f"{outcome.repeated:,}",
+            f"{outcome.expected:,}",
+            f"{outcome.expected - int(outcome.entries.sum()):,}",
+            f"{(outcome.entries < steps).double().mean():.1%}",
+            f"{steps * BATCH / common.seconds(outcome.reports):,.0f}",
+            f"{outcome.training.accuracy.item():.1%}",
+        )
+    console.print(table)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train three ways, and return 0 if the atomic way lost nothing."""
+    parser = common.parser(__doc__)
+    parser.add_argument("--threads", action="store_true", help="threads, not processes")
+    options = parser.parse_args(argv)
+    start_method = common.THREADS if options.threads else options.start_method
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    digits = read_digits()
+    outcomes = {
+        name: train_one_way(name, digits, options.workers, start_method, options.out)
+        for name in WAYS
+    }
+    show(outcomes, f"{options.workers} workers")
+    return int(not outcomes[common.ATOMIC].exact)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

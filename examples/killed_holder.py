@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeAlias
 
-import _common as common
 import torch
-from _common import console
+from _screen import bar, console, make_table, parser
+from _workers import context_of, ending, settle
 from torch import Tensor
 
 import caffe2op_atomics as atomics
@@ -75,7 +75,7 @@ class Outcome:
 
 def die_halfway(lock: AnyLock, balances: Tensor, halfway: atomics.AtomicBool) -> None:
     """Make the first half of a deposit, and wait to be killed."""
-    common.settle()
+    settle()
     with lock:
         balances[0] += 1
         halfway.set()
@@ -84,7 +84,7 @@ def die_halfway(lock: AnyLock, balances: Tensor, halfway: atomics.AtomicBool) ->
 
 def survive(lock: AnyLock, balances: Tensor, waiting: atomics.Counter, parent: Connection) -> None:
     """Acquire the lock, repair what the death of its holder broke, and go on."""
-    common.settle()
+    settle()
     waiting += 1
     try:
         if not lock.acquire(timeout=60):  # the parent calls us hung long before
@@ -102,7 +102,7 @@ def survive(lock: AnyLock, balances: Tensor, waiting: atomics.Counter, parent: C
 
 def kill_holder(name: str, lock: AnyLock, survivors: int, start_method: str) -> Outcome:
     """Kill the holder of ``lock`` while others wait for it, and return what became of them."""
-    context = common.context_of(start_method)
+    context = context_of(start_method)
     balances = torch.zeros(2, dtype=torch.int64).share_memory_()
     halfway, waiting = atomics.AtomicBool(), atomics.Counter()
     pipes = [context.Pipe(duplex=False) for _ in range(survivors)]
@@ -111,7 +111,7 @@ def kill_holder(name: str, lock: AnyLock, survivors: int, start_method: str) -> 
         context.Process(target=survive, args=(lock, balances, waiting, sender))
         for _, sender in pipes
     ]
-    with common.ending([holder, *crew]):
+    with ending([holder, *crew]):
         holder.start()
         await_true(halfway.is_set)
         for survivor in crew:
@@ -141,7 +141,7 @@ def receive(name: str, pipes: Sequence[Connection]) -> list[Acquired]:
     """Return what comes out of the pipes until all have spoken, or patience ends."""
     silent, acquired = list(pipes), []
     began, waited = time.perf_counter(), 0.0
-    with common.bar() as show:
+    with bar() as show:
         while silent and waited < PATIENCE:
             for pipe in wait(silent, timeout=0.1):
                 acquired.append(pipe.recv())
@@ -154,7 +154,7 @@ def receive(name: str, pipes: Sequence[Connection]) -> list[Acquired]:
 
 def show_outcomes(outcomes: dict[str, Outcome]) -> None:
     """Print side by side what became of the locks, and what the package's one said."""
-    table = common.make_table("The holder is killed between two writes", "", *outcomes)
+    table = make_table("The holder is killed between two writes", "", *outcomes)
     rows: dict[str, Callable[[Outcome], str]] = {
         "next acquire": lambda outcome: outcome.delay,
         "survivors that hang": lambda outcome: f"{outcome.hung} of {outcome.survivors}",
@@ -172,11 +172,11 @@ def show_outcomes(outcomes: dict[str, Outcome]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Kill the holders of two locks, and return 0 if the second lock recovered."""
-    options = common.parser(__doc__).parse_args(argv)
+    options = parser(__doc__).parse_args(argv)
     outcomes = {
         name: kill_holder(name, lock, options.workers, options.start_method)
         for name, lock in (
-            ("multiprocessing.Lock", common.context_of(options.start_method).Lock()),
+            ("multiprocessing.Lock", context_of(options.start_method).Lock()),
             ("atomics.Mutex", atomics.Mutex()),
         )
     }

@@ -15,9 +15,9 @@ from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import _common as common
 import torch
-from _common import console
+from _screen import ATOMIC, COLORS, LOCKED, RACY, console, make_table, parser, save
+from _workers import Report, context_of, run_workers, seconds, warn_of_shared_cores
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
@@ -48,16 +48,16 @@ def count_atomically(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) ->
 
 
 WAYS: dict[str, Count] = {
-    common.RACY: count_racy,
-    common.LOCKED: count_locked,
-    common.ATOMIC: count_atomically,
+    RACY: count_racy,
+    LOCKED: count_locked,
+    ATOMIC: count_atomically,
 }
 
 # Where the exact ways lie on each other, both can be seen.
 STYLES: dict[str, dict[str, Any]] = {
-    common.LOCKED: {"linewidth": 7, "alpha": 0.5},
-    common.RACY: {"linestyle": "", "marker": ".", "markersize": 4},
-    common.ATOMIC: {"linewidth": 2},
+    LOCKED: {"linewidth": 7, "alpha": 0.5},
+    RACY: {"linestyle": "", "marker": ".", "markersize": 4},
+    ATOMIC: {"linewidth": 2},
 }
 
 
@@ -67,7 +67,7 @@ class Outcome:
 
     counted: Tensor
     truth: Tensor
-    reports: list[common.Report[None]]
+    reports: list[Report[None]]
 
     def lost(self, top: int | None = None) -> int:
         """Return how many words are missing, of all or of the ``top`` most frequent."""
@@ -79,7 +79,7 @@ class Outcome:
 
     def words_per_second(self) -> float:
         """Return the speed of all workers together."""
-        return int(self.truth.sum()) / common.seconds(self.reports)
+        return int(self.truth.sum()) / seconds(self.reports)
 
 
 def read_words() -> list[str]:
@@ -111,9 +111,9 @@ def count_share(
 def count_one_way(name: str, tokens: Tensor, truth: Tensor, options: argparse.Namespace) -> Outcome:
     """Have the workers count all tokens, into a table of their own for each way."""
     table = torch.zeros_like(truth).share_memory_()
-    lock = common.context_of(options.start_method).Lock()
+    lock = context_of(options.start_method).Lock()
     passed = atomics.Counter()
-    reports = common.run_workers(
+    reports = run_workers(
         count_share,
         (WAYS[name], table, tokens, options.workers, options.passes, lock, passed),
         options.workers,
@@ -125,7 +125,7 @@ def count_one_way(name: str, tokens: Tensor, truth: Tensor, options: argparse.Na
 
 def show(outcomes: dict[str, Outcome], title: str) -> None:
     """Print what each way lost, and how fast it was."""
-    table = common.make_table(
+    table = make_table(
         title,
         "",
         "words lost",
@@ -144,8 +144,8 @@ def show(outcomes: dict[str, Outcome], title: str) -> None:
             " ".join(f"{report.cpu_share:.0%}" for report in outcome.reports),
         )
     console.print(table)
-    racy = outcomes[common.RACY]
-    common.warn_of_shared_cores(racy.reports)
+    racy = outcomes[RACY]
+    warn_of_shared_cores(racy.reports)
     if racy.lost() == 0:
         console.print("The racy way lost nothing this time. Nothing keeps it from doing so.")
 
@@ -157,9 +157,9 @@ def draw(outcomes: dict[str, Outcome], frequent: Sequence[str]) -> Figure:
     shares = {name: outcome.counted / outcome.truth for name, outcome in outcomes.items()}
     for name, style in STYLES.items():
         ranks = torch.arange(1, len(shares[name]) + 1)
-        axes.plot(ranks, shares[name], color=common.COLORS[name], label=name, **style)
+        axes.plot(ranks, shares[name], color=COLORS[name], label=name, **style)
     for rank, word in enumerate(frequent, start=1):
-        place = rank, float(shares[common.RACY][rank - 1])
+        place = rank, float(shares[RACY][rank - 1])
         axes.annotate(word, place, xytext=(0, -11), textcoords="offset points", ha="center")
     axes.set(
         title="How much of each word of Python's standard library was counted",
@@ -177,7 +177,7 @@ def draw(outcomes: dict[str, Outcome], frequent: Sequence[str]) -> Figure:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Count three ways, and return 0 if the atomic way lost nothing."""
-    parser = common.parser(__doc__)
+    options = parser(__doc__)
     parser.add_argument("--passes", type=int, default=800, help="how often all words are counted")
     options = parser.parse_args(argv)
 
@@ -193,10 +193,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(words):,} words, {len(ranks):,} distinct, "
         f"counted {options.passes} times by {options.workers} processes",
     )
-    common.save(
+    save(
         draw(outcomes, [word for word, _ in frequencies[:NAMED]]), options.out / "words.png"
     )
-    return int(not torch.equal(outcomes[common.ATOMIC].counted, truth))
+    return int(not torch.equal(outcomes[ATOMIC].counted, truth))
 
 
 if __name__ == "__main__":
