@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "check.h"
+#include "fail.h"
 #include "ops/table.h"
 #include "view.h"
 

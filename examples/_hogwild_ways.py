@@ -21,7 +21,8 @@ class Way(ABC):
     """Deals out mini-batches, updates weights and counts the steps, for all workers.
 
     Attributes:
-        ledger: like the weights, and as wide, so that it is written when and as they are.
+        ledger: a tensor for each of the weights, of the same shape and of numbers as wide, so
+            that writes to it meet as those to the weights do.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_all_start_methods
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-# The three ways to share that the examples compare, and their colours in pictures.
+# The three ways to share that the examples compare, and how they are drawn: where the two exact
+# ones lie on each other, both can be seen.
 RACY, LOCKED, ATOMIC = "torch, racy", "torch + Lock", "atomics"
-COLORS = {RACY: "#d1495b", LOCKED: "#6c757d", ATOMIC: "#2a9d8f"}
+STYLES: dict[str, dict[str, Any]] = {
+    LOCKED: {"label": LOCKED, "color": "#b5bac0", "linewidth": 6},
+    RACY: {"label": RACY, "color": "#d1495b", "linewidth": 1.5},
+    ATOMIC: {"label": ATOMIC, "color": "#2a9d8f", "linewidth": 2},
+}
 
 console = Console(highlight=False)
 
@@ -48,13 +55,22 @@ def bar() -> Iterator[Callable[[str, float], None]]:
         )
 
 
-def make_table(title: str, *headings: str) -> Table:
-    """Return a table without rows: names on the left, numbers on the right."""
-    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
-    table.collapse_padding = True
+def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: names on the left, numbers on the right."""
+    table = Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
-    return table
+        table.add_column(heading, justify="right" if number else "left", no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*row)
+    console.print(Padding(table, (1, 0)))
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -50,13 +50,12 @@ def seconds(reports: Sequence[Report[Any]]) -> float:
     return max(report.ended for report in reports) - began
 
 
-def warn_of_shared_cores(racy: Sequence[Report[Any]]) -> None:
+def warn_of_shared_cores(racy: Sequence[float]) -> None:
     """Say so if the workers of the racy way, who never wait, had less than a core each."""
-    used = sum(report.cpu_share for report in racy)
-    if used < 0.75 * len(racy):
+    if sum(racy) < 0.75 * len(racy):
         console.print(
-            f"The {len(racy)} racy workers had {used:.2f} cores in all. Workers that share a core "
-            "take turns and seldom meet: with a core each, more would be lost."
+            f"The {len(racy)} racy workers had {sum(racy):.2f} cores in all, so they met less "
+            "often than with a core each."
         )
 
 

@@ -33,6 +33,7 @@ def main() -> int:
     failed = []
     for title, screen in SCREENS.items():
         console.rule(f"[bold]{title}")
+        console.print()
         if screen(shared) != 0:
             failed.append(title)
     for title in failed:

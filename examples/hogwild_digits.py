@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 import torch
-from _hogwild_outcome import Outcome, draw, show
+from _hogwild_outcome import Outcome, Step, draw, show
 from _hogwild_ways import WAYS
 from _screen import ATOMIC, parser, save
 from _workers import THREADS, run_workers, seconds
@@ -24,9 +24,9 @@ import caffe2op_atomics as atomics
 
 HIDDEN = 64
 BATCH = 8
-RATE = 0.0025
+RATE = 0.001
 TARGET = 0.95  # test accuracy at which all workers stop
-EPOCHS = 200  # after which they stop anyway
+EPOCHS = 500  # after which they stop anyway
 EVALUATE_EVERY = 500  # mini-batches
 
 
@@ -42,13 +42,6 @@ class Digits(NamedTuple):
     def batches(self) -> int:
         """How many mini-batches make an epoch; what is left over changes with the epoch."""
         return len(self.images) // BATCH
-
-
-class Diary(NamedTuple):
-    """What a worker did: the tickets it drew, and when it saw which loss."""
-
-    tickets: list[int]
-    losses: list[tuple[float, float]]
 
 
 class Training:
@@ -82,11 +75,11 @@ def shuffled(length: int, epoch: int) -> Tensor:
     return torch.randperm(length, generator=torch.Generator().manual_seed(epoch))
 
 
-def train(rank: int, training: Training) -> Diary:
+def train(rank: int, training: Training) -> list[Step]:
     """Draw mini-batches and update the shared weights until somebody says stop."""
     digits, model, way = training.digits, training.model, training.way
     weights = list(model.parameters())
-    diary = Diary([], [])
+    steps = []
     while not training.stop.is_set():
         ticket = way.next_ticket()
         epoch, place = divmod(ticket, digits.batches)
@@ -98,11 +91,10 @@ def train(rank: int, training: Training) -> Diary:
         loss = nn.functional.cross_entropy(model(digits.images[batch]), digits.labels[batch])
         gradients = torch.autograd.grad(loss, weights)
         way.update(weights, gradients, RATE)
-        diary.tickets.append(ticket)
-        diary.losses.append((time.perf_counter(), loss.item()))
+        steps.append(Step(time.perf_counter(), ticket, loss.item()))
         if (ticket + 1) % EVALUATE_EVERY == 0:
             training.evaluate()
-    return diary
+    return steps
 
 
 def read_digits() -> Digits:
@@ -125,16 +117,15 @@ def train_one_way(name: str, digits: Digits, options: argparse.Namespace) -> Out
         return text, training.way.steps() / (EPOCHS * digits.batches)
 
     reports = run_workers(train, (training,), options.workers, options.start_method, progress)
-    diaries = [report.result for report in reports]
     began = min(report.began for report in reports)
-    tickets = [ticket for diary in diaries for ticket in diary.tickets]
+    steps = sorted(step for report in reports for step in report.result)
     return Outcome(
-        tickets=tickets,
-        losses=sorted((at - began, loss) for diary in diaries for at, loss in diary.losses),
+        steps=[step._replace(at=step.at - began) for step in steps],
         counted=training.way.steps(),
         entries=torch.cat([entries.flatten() for entries in training.way.ledger]),
-        samples_per_second=BATCH * len(tickets) / seconds(reports),
+        samples_per_second=BATCH * len(steps) / seconds(reports),
         accuracy=training.accuracy.item(),
+        cpu_shares=[report.cpu_share for report in reports],
     )
 
 

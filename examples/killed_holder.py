@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from _screen import bar, console, make_table, parser
+from _screen import bar, console, parser, print_table
 from _workers import context_of, ending, settle
 from torch import Tensor
 
@@ -139,13 +139,15 @@ def await_true(condition: Callable[[], bool]) -> None:
 
 def receive(name: str, pipes: Sequence[Connection]) -> list[Acquired]:
     """Return what comes out of the pipes until all have spoken, or patience ends."""
-    silent, acquired = list(pipes), []
+    silent = list(pipes)
+    acquired: list[Acquired] = []
     began, waited = time.perf_counter(), 0.0
     with bar() as show:
         while silent and waited < PATIENCE:
-            for pipe in wait(silent, timeout=0.1):
-                acquired.append(pipe.recv())
-                silent.remove(pipe)
+            for pipe in list(silent):
+                if pipe.poll(timeout=0.05):
+                    acquired.append(pipe.recv())
+                    silent.remove(pipe)
             waited = time.perf_counter() - began
             show(f"{name}: {len(silent)} of {len(pipes)} wait", waited / PATIENCE)
         show(f"{name}: {len(silent)} of {len(pipes)} hang", 1.0)
@@ -154,20 +156,21 @@ def receive(name: str, pipes: Sequence[Connection]) -> list[Acquired]:
 
 def show_outcomes(outcomes: dict[str, Outcome]) -> None:
     """Print side by side what became of the locks, and what the package's one said."""
-    table = make_table("The holder is killed between two writes", "", *outcomes)
     rows: dict[str, Callable[[Outcome], str]] = {
         "next acquire": lambda outcome: outcome.delay,
         "survivors that hang": lambda outcome: f"{outcome.hung} of {outcome.survivors}",
-        "survivors told of it": lambda outcome: f"{len(outcome.errors)} of {outcome.survivors}",
+        "survivors told why": lambda outcome: f"{len(outcome.errors)} of {outcome.survivors}",
         "balances at the death": lambda outcome: " and ".join(f"{x:,}" for x in outcome.found),
         "balances in the end": lambda outcome: " and ".join(f"{x:,}" for x in outcome.left),
     }
-    for label, describe in rows.items():
-        table.add_row(label, *map(describe, outcomes.values()))
-    console.print(table)
+    print_table(
+        "The holder of the lock is killed between two writes",
+        ("", *outcomes),
+        ((label, *map(describe, outcomes.values())) for label, describe in rows.items()),
+    )
     for name, outcome in outcomes.items():
         for error in outcome.errors:
-            console.print(f"{name} said: OwnerDiedError: {error}.")
+            console.print(f"{name} told why: OwnerDiedError: {error}.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

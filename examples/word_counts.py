@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.synchronize import Lock
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
-from _screen import ATOMIC, COLORS, LOCKED, RACY, console, make_table, parser, save
+from _screen import ATOMIC, LOCKED, RACY, STYLES, console, parser, print_table, save
 from _workers import Report, context_of, run_workers, seconds, warn_of_shared_cores
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -26,7 +26,7 @@ import caffe2op_atomics as atomics
 
 BATCH = 4096
 TOP = 10
-NAMED = 5  # words in the picture
+NAMED = 4  # words in the picture
 
 Count: TypeAlias = Callable[[Tensor, Tensor, Tensor, Lock], object]
 
@@ -51,13 +51,6 @@ WAYS: dict[str, Count] = {
     RACY: count_racy,
     LOCKED: count_locked,
     ATOMIC: count_atomically,
-}
-
-# Where the exact ways lie on each other, both can be seen.
-STYLES: dict[str, dict[str, Any]] = {
-    LOCKED: {"linewidth": 7, "alpha": 0.5},
-    RACY: {"linestyle": "", "marker": ".", "markersize": 4},
-    ATOMIC: {"linewidth": 2},
 }
 
 
@@ -125,9 +118,9 @@ def count_one_way(name: str, tokens: Tensor, truth: Tensor, options: argparse.Na
 def show(outcomes: dict[str, Outcome], title: str) -> None:
     """Print what each way lost, and how fast it was."""
     most_frequent = f"of the {TOP}\nmost frequent"
-    table = make_table(title, "", "words lost", "of all", most_frequent, "words/s", "CPU shares")
-    for name, outcome in outcomes.items():
-        table.add_row(
+    headings = ("", "words lost", "of all", most_frequent, "words/s", "CPU shares")
+    rows = [
+        (
             name,
             f"{outcome.lost():,}",
             f"{outcome.lost_share():.1%}",
@@ -135,10 +128,12 @@ def show(outcomes: dict[str, Outcome], title: str) -> None:
             f"{outcome.words_per_second() / 1e6:,.0f} M",
             " ".join(f"{report.cpu_share:.0%}" for report in outcome.reports),
         )
-    console.print(table)
+        for name, outcome in outcomes.items()
+    ]
+    print_table(title, headings, rows)
 
     racy = outcomes[RACY]
-    warn_of_shared_cores(racy.reports)
+    warn_of_shared_cores([report.cpu_share for report in racy.reports])
     if racy.lost() == 0:
         console.print("The racy way lost nothing this time. Nothing keeps it from doing so.")
     speed = racy.words_per_second()
@@ -154,7 +149,7 @@ def draw(outcomes: dict[str, Outcome], frequent: Sequence[str]) -> Figure:
     shares = {name: outcome.counted / outcome.truth for name, outcome in outcomes.items()}
     for name, style in STYLES.items():
         ranks = torch.arange(1, len(shares[name]) + 1)
-        axes.plot(ranks, shares[name], color=COLORS[name], label=name, **style)
+        axes.plot(ranks, shares[name], "." if name == RACY else "-", markersize=4, **style)
     for rank, word in enumerate(frequent, start=1):
         place = rank, float(shares[RACY][rank - 1])
         axes.annotate(word, place, xytext=(0, -11), textcoords="offset points", ha="center")

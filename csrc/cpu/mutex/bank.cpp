@@ -31,7 +31,6 @@ struct Registry {
   std::list<Bank> banks;       // those with users or found by `found`
   std::map<Key, Bank*> found;  // by the caller's address of slot 0 and the bank's id
   uint64_t clock = 0;
-  uint32_t pid_namespace = mutex::pid_namespace();
 };
 
 // Never destroyed: threads may still lock while the process exits.
@@ -89,11 +88,10 @@ Bank duplicate(const char* op, const Slot* slot) {
 void lock_registry() { registry().mutex.lock(); }
 void unlock_registry() { registry().mutex.unlock(); }
 
-// The child holds nothing, and may live in another pid namespace.
+// The child holds nothing.
 void reset_registry() {
   Registry& all = registry();
   for (Bank& bank : all.banks) bank.users = 0;
-  all.pid_namespace = pid_namespace();
   all.mutex.unlock();
 }
 
@@ -104,22 +102,6 @@ void reset_registry() {
 void fail_copy(const char* op) {
   fail(op, "mutex", "be the memory that create_mutex or mutex_init_ made",
        "a copy (clone, deepcopy, load and share_memory_ copy; make a new one with create_mutex)");
-}
-
-void check_slot(const char* op, const Slot* slot) {
-  const Header& header = slot->header;
-  if (__atomic_load_n(&header.magic, __ATOMIC_ACQUIRE) != kMagic) {
-    fail(op, "mutex", "be made by create_mutex", "memory that holds no mutex");
-  }
-  if (header.version != kVersion || header.kind != kKind || header.libc != kLibc ||
-      header.mutex_size != sizeof(pthread_mutex_t) || header.slot >= header.slots ||
-      header.slots > kMostSlots) {
-    fail(op, "mutex", "have this library's layout, version " + std::to_string(kVersion),
-         "version " + std::to_string(header.version) + " of another build");
-  }
-  if (header.pid_namespace != registry().pid_namespace) {
-    fail(op, "mutex", "be used in the pid namespace (container) that made it", "another one");
-  }
 }
 
 bool same_memory(const Slot* slot, const Pin& pin) {

@@ -47,9 +47,6 @@ class Pin {
   Slot* slot_;
 };
 
-// Raises unless the caller's bytes are a slot of this library and libc, in this pid namespace.
-void check_slot(const char* op, const Slot* slot);
-
 // The caller's `slot` lies in the memory that the duplicate maps. Slow: asks the kernel.
 bool same_memory(const Slot* slot, const Pin& pin);
 

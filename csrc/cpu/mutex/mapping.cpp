@@ -1,7 +1,9 @@
 #include "mapping.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
@@ -38,11 +40,25 @@ std::optional<Mapping> find_mapping(const void* pointer) {
   return std::nullopt;
 }
 
+namespace {
+
+std::atomic<uint32_t> known_pid_namespace = 0;
+
+// The child may be the first process of a new namespace.
+[[maybe_unused]] const int forks =
+    pthread_atfork(nullptr, nullptr, [] { known_pid_namespace = 0; });
+
+}  // namespace
+
 uint32_t pid_namespace() {
+  uint32_t known = known_pid_namespace;
+  if (known != 0) return known;
   struct stat status{};
   // Namespaces are files of nsfs, numbered by 32-bit inodes.
   if (stat("/proc/self/ns/pid", &status) != 0) return 0;
-  return static_cast<uint32_t>(status.st_ino);
+  known = static_cast<uint32_t>(status.st_ino);
+  known_pid_namespace = known;
+  return known;
 }
 
 }  // namespace atomics::mutex

@@ -26,6 +26,7 @@ struct Mapping {
 // Reads /proc/self/maps: some 100 microseconds, so never on a fast path.
 std::optional<Mapping> find_mapping(const void* address);
 
+// The inode of the calling process's pid namespace; 0 if it cannot be told.
 uint32_t pid_namespace();
 
 }  // namespace atomics::mutex

@@ -1,21 +1,17 @@
 #include "robust_mutex.h"
 
 #include <dlfcn.h>
-#include <sys/random.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "../../fail.h"
 #include "bank.h"
+#include "held.h"
 
 namespace atomics::mutex {
 
@@ -25,55 +21,6 @@ using Clock = std::chrono::steady_clock;
 
 // How long one wait in the kernel lasts at most: then the mappings are compared again.
 constexpr std::chrono::milliseconds kSlice(50);
-
-constexpr uint32_t kThreadId = 0x3fffffff;  // of a futex word; the bits above are flags
-
-struct Held {
-  Pin pin;
-  const Slot* caller;
-  bool owner_died;  // the holder has been told and has not called consistent()
-};
-
-struct ThreadState {
-  std::vector<Held> held;
-  uint32_t thread_id = 0;
-
-  // Runs before the kernel walks this thread's robust mutexes, so their memory has to stay.
-  ~ThreadState() { clear(); }
-
-  void clear() {
-    for (Held& each : held) each.pin.abandon();
-    held.clear();
-    thread_id = 0;
-  }
-};
-
-thread_local ThreadState this_thread;
-
-// The child of a fork holds nothing: its parent's thread still does.
-[[maybe_unused]] const int forks = pthread_atfork(nullptr, nullptr, [] { this_thread.clear(); });
-
-uint32_t thread_id() {
-  if (this_thread.thread_id == 0) {
-    this_thread.thread_id = static_cast<uint32_t>(syscall(SYS_gettid));
-  }
-  return this_thread.thread_id;
-}
-
-// The owner as the kernel sees it. The caller's bytes may change at any time.
-uint32_t owner_of(const Slot* slot) {
-  const auto* word = &slot->mutex.__data.__lock;
-  return static_cast<uint32_t>(__atomic_load_n(word, __ATOMIC_RELAXED)) & kThreadId;
-}
-
-std::vector<Held>::iterator find_held(const Slot* slot) {
-  const Header& wanted = slot->header;
-  auto& held = this_thread.held;
-  return std::find_if(held.begin(), held.end(), [&](const Held& each) {
-    const Header& header = each.pin.slot().header;
-    return header.slot == wanted.slot && std::equal(header.id, header.id + 2, wanted.id);
-  });
-}
 
 using ClockLock = int (*)(pthread_mutex_t*, clockid_t, const timespec*);
 
@@ -113,7 +60,7 @@ std::optional<Acquired> attempt(const char* op, const Slot* caller, Pin& pin, in
       }
       const bool told_late = __atomic_exchange_n(&slot.header.owner_died, 0, __ATOMIC_ACQ_REL) != 0;
       const bool owner_died = error == EOWNERDEAD || told_late;
-      this_thread.held.push_back({std::move(pin), caller, owner_died});
+      held_mutexes().add({std::move(pin), caller, owner_died});
       return owner_died ? kAcquiredOwnerDied : kAcquired;
     }
     case EDEADLK:
@@ -131,69 +78,20 @@ std::optional<Acquired> attempt(const char* op, const Slot* caller, Pin& pin, in
   }
 }
 
-void release(std::vector<Held>::iterator held) {
-  Slot& slot = held->pin.slot();
+void release(Held& held) {
+  Slot& slot = held.pin.slot();
   // Unrepaired: the next locker has to be told as well. (If glibc knows of the death, rather than
   // only the header, it makes the mutex unusable.)
-  if (held->owner_died) __atomic_store_n(&slot.header.owner_died, 1, __ATOMIC_RELEASE);
+  if (held.owner_died) __atomic_store_n(&slot.header.owner_died, 1, __ATOMIC_RELEASE);
   pthread_mutex_unlock(&slot.mutex);
-  this_thread.held.erase(held);
-}
-
-void check_room(const char* op) {
-  if (static_cast<int64_t>(this_thread.held.size()) >= kMostSlots) {
-    fail(op, "calling thread", "hold fewer than " + std::to_string(kMostSlots) + " mutexes",
-         std::to_string(this_thread.held.size()));
-  }
+  held_mutexes().remove(held);
 }
 
 }  // namespace
 
-void init(const char* op, Slot* slots, int64_t count) {
-  const auto mapping = find_mapping(slots);
-  // Addresses as numbers, to compare them with the kernel's.
-  const auto end = reinterpret_cast<uintptr_t>(slots + count);
-  if (!mapping || !mapping->shared || end > mapping->end) {
-    fail(op, "memory", "be shared (share_memory_() first)", "private memory");
-  }
-  if (!mapping->writable) fail(op, "memory", "be writable", "a read-only mapping");
-  const auto* bytes = reinterpret_cast<const char*>(slots);  // a slot may be looked at as bytes
-  if (std::any_of(bytes, bytes + count * sizeof(Slot), [](char byte) { return byte != 0; })) {
-    fail(op, "memory", "be all zeros", "other bytes, perhaps a live mutex");
-  }
-
-  uint64_t id[2];
-  if (getrandom(id, sizeof(id), 0) != sizeof(id)) {
-    fail(op, "getrandom", "give 16 bytes", std::strerror(errno));
-  }
-  pthread_mutexattr_t attributes;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  // An enum in glibc: an #ifdef on it would silently drop the line.
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
-  for (int64_t i = 0; i < count; ++i) {
-    pthread_mutex_init(&slots[i].mutex, &attributes);
-    Header& header = slots[i].header;
-    header.version = kVersion;
-    header.kind = kKind;
-    header.libc = kLibc;
-    header.mutex_size = sizeof(pthread_mutex_t);
-    header.slot = static_cast<uint16_t>(i);
-    header.slots = static_cast<uint16_t>(count);
-    std::copy(id, id + 2, header.id);
-    header.pid_namespace = pid_namespace();
-    header.device = mapping->backing.device;
-    header.inode = mapping->backing.inode;
-    header.offset = mapping->backing.offset;
-    __atomic_store_n(&header.magic, kMagic, __ATOMIC_RELEASE);
-  }
-  pthread_mutexattr_destroy(&attributes);
-}
-
 Acquired lock(const char* op, const Slot* caller, double timeout) {
   if (timeout != timeout) fail(op, "timeout", "be a number of seconds", "nan");
-  check_room(op);
+  held_mutexes().check_room(op);
   const bool forever = timeout < 0;
   // Longer than any run, and short enough not to overflow the clock.
   const std::chrono::duration<double> bounded(std::min(timeout, 1e9));
@@ -213,7 +111,7 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
 }
 
 Acquired try_lock(const char* op, const Slot* caller) {
-  check_room(op);
+  held_mutexes().check_room(op);
   for (Pin pin(op, caller);;) {
     Slot& slot = pin.slot();
     int error = pthread_mutex_trylock(&slot.mutex);
@@ -231,8 +129,8 @@ Acquired try_lock(const char* op, const Slot* caller) {
 
 void unlock(const char* op, const Slot* caller) {
   check_slot(op, caller);
-  const auto held = find_held(caller);
-  if (held == this_thread.held.end()) {
+  Held* const held = held_mutexes().find(caller);
+  if (held == nullptr) {
     const Pin pin(op, caller);
     fail_owner(op, "be held by the calling thread", owner_of(&pin.slot()));
   }
@@ -241,15 +139,15 @@ void unlock(const char* op, const Slot* caller) {
       (caller != held->caller && !same_memory(caller, held->pin))) {
     fail_copy(op);
   }
-  release(held);
+  release(*held);
 }
 
 void consistent(const char* op, const Slot* caller) {
   check_slot(op, caller);
-  const auto held = find_held(caller);
-  if (held == this_thread.held.end() || !held->owner_died) {
+  Held* const held = held_mutexes().find(caller);
+  if (held == nullptr || !held->owner_died) {
     fail(op, "mutex", "be held by the calling thread after its owner died",
-         held == this_thread.held.end() ? "one it does not hold" : "one whose owner did not die");
+         held == nullptr ? "one it does not hold" : "one whose owner did not die");
   }
   pthread_mutex_consistent(&held->pin.slot().mutex);  // EINVAL if only the header knew: no matter
   held->owner_died = false;
@@ -263,10 +161,10 @@ int64_t owner(const char* op, const Slot* caller) {
 OpLock::OpLock(const char* op, const Slot* slot) {
   if (lock(op, slot, -1) != kAcquiredOwnerDied) return;
   consistent(op, slot);
-  __atomic_store_n(&find_held(slot)->pin.slot().header.owner_died, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&held_mutexes().last().pin.slot().header.owner_died, 1, __ATOMIC_RELEASE);
 }
 
 // Ops nest, so this is the mutex that the thread locked last.
-OpLock::~OpLock() { release(std::prev(this_thread.held.end())); }
+OpLock::~OpLock() { release(held_mutexes().last()); }
 
 }  // namespace atomics::mutex

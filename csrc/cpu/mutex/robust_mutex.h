@@ -16,9 +16,6 @@ namespace atomics::mutex {
 // What the lock ops return. The caller holds the mutex unless it is 0.
 enum Acquired : int64_t { kNotAcquired = 0, kAcquired = 1, kAcquiredOwnerDied = 2 };
 
-// Makes `count` unlocked mutexes of the zeroed, shared memory at `slots`.
-void init(const char* op, Slot* slots, int64_t count);
-
 // All of these take the slot in the caller's tensor. A negative timeout waits for ever.
 Acquired lock(const char* op, const Slot* slot, double timeout);
 Acquired try_lock(const char* op, const Slot* slot);

@@ -44,6 +44,15 @@ struct alignas(64) Slot {
   alignas(64) pthread_mutex_t mutex;
 };
 
+// Makes `count` unlocked mutexes of the zeroed, shared memory at `slots`.
+void init(const char* op, Slot* slots, int64_t count);
+
+// Raises unless the bytes are a slot of this library and libc, in this pid namespace.
+void check_slot(const char* op, const Slot* slot);
+
+// The thread that holds the mutex as the kernel sees it, or 0. May change at any time.
+uint32_t owner_of(const Slot* slot);
+
 static_assert(sizeof(Header) == 64);
 static_assert(sizeof(pthread_mutex_t) <= 64);
 static_assert(offsetof(Slot, mutex) == 64);

@@ -1,0 +1,40 @@
+// What the calling thread holds. Robust mutexes belong to threads. No torch header here.
+#pragma once
+
+#include <deque>
+
+#include "bank.h"
+
+namespace atomics::mutex {
+
+struct Held {
+  Pin pin;
+  const Slot* caller;  // where the caller's tensor had the slot when it was locked
+  bool owner_died;     // the holder has been told and has not called consistent()
+};
+
+class HeldMutexes {
+ public:
+  // Runs before the kernel walks this thread's robust mutexes, so their memory has to stay.
+  ~HeldMutexes() { forget_all(); }
+
+  void add(Held held) { held_.push_back(std::move(held)); }
+  void remove(const Held& held);
+  Held* find(const Slot* slot);  // by the id in the slot's bytes; null if not held
+  Held& last() { return held_.back(); }
+
+  // Raises if the thread holds as many as the kernel would recover.
+  void check_room(const char* op) const;
+
+  void forget_all();
+
+ private:
+  std::deque<Held> held_;  // keeps references valid while others are added
+};
+
+HeldMutexes& held_mutexes();
+
+// The kernel's id of the calling thread, as in a futex word.
+uint32_t thread_id();
+
+}  // namespace atomics::mutex

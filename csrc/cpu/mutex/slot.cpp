@@ -1,0 +1,79 @@
+#include "slot.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "../../fail.h"
+#include "mapping.h"
+
+namespace atomics::mutex {
+
+void init(const char* op, Slot* slots, int64_t count) {
+  const auto mapping = find_mapping(slots);
+  // Addresses as numbers, to compare them with the kernel's.
+  const auto end = reinterpret_cast<uintptr_t>(slots + count);
+  if (!mapping || !mapping->shared || end > mapping->end) {
+    fail(op, "memory", "be shared (share_memory_() first)", "private memory");
+  }
+  if (!mapping->writable) fail(op, "memory", "be writable", "a read-only mapping");
+  const auto* bytes = reinterpret_cast<const char*>(slots);  // a slot may be looked at as bytes
+  if (std::any_of(bytes, bytes + count * sizeof(Slot), [](char byte) { return byte != 0; })) {
+    fail(op, "memory", "be all zeros", "other bytes, perhaps a live mutex");
+  }
+
+  uint64_t id[2];
+  if (getrandom(id, sizeof(id), 0) != sizeof(id)) {
+    fail(op, "getrandom", "give 16 bytes", std::strerror(errno));
+  }
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  // An enum in glibc: an #ifdef on it would silently drop the line.
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+  for (int64_t i = 0; i < count; ++i) {
+    pthread_mutex_init(&slots[i].mutex, &attributes);
+    Header& header = slots[i].header;
+    header.version = kVersion;
+    header.kind = kKind;
+    header.libc = kLibc;
+    header.mutex_size = sizeof(pthread_mutex_t);
+    header.slot = static_cast<uint16_t>(i);
+    header.slots = static_cast<uint16_t>(count);
+    std::copy(id, id + 2, header.id);
+    header.pid_namespace = pid_namespace();
+    header.device = mapping->backing.device;
+    header.inode = mapping->backing.inode;
+    header.offset = mapping->backing.offset;
+    __atomic_store_n(&header.magic, kMagic, __ATOMIC_RELEASE);
+  }
+  pthread_mutexattr_destroy(&attributes);
+}
+
+void check_slot(const char* op, const Slot* slot) {
+  const Header& header = slot->header;
+  if (__atomic_load_n(&header.magic, __ATOMIC_ACQUIRE) != kMagic) {
+    fail(op, "mutex", "be made by create_mutex", "memory that holds no mutex");
+  }
+  if (header.version != kVersion || header.kind != kKind || header.libc != kLibc ||
+      header.mutex_size != sizeof(pthread_mutex_t) || header.slot >= header.slots ||
+      header.slots > kMostSlots) {
+    fail(op, "mutex", "have this library's layout, version " + std::to_string(kVersion),
+         "version " + std::to_string(header.version) + " of another build");
+  }
+  if (header.pid_namespace != pid_namespace()) {
+    fail(op, "mutex", "be used in the pid namespace (container) that made it", "another one");
+  }
+}
+
+uint32_t owner_of(const Slot* slot) {
+  constexpr uint32_t kThreadId = 0x3fffffff;  // the bits above are the kernel's flags
+  const auto* word = &slot->mutex.__data.__lock;
+  return static_cast<uint32_t>(__atomic_load_n(word, __ATOMIC_RELAXED)) & kThreadId;
+}
+
+}  // namespace atomics::mutex
