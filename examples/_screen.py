@@ -70,7 +70,7 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
         table.add_column(heading, justify="right" if number else "left", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
-    console.print(Padding(table, (1, 0)))
+    console.print(Padding(table, (1, 0), expand=False))
 
 
 def save(figure: Figure, path: Path) -> None:

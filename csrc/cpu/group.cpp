@@ -7,79 +7,86 @@ namespace atomics::cpu {
 
 namespace {
 
-// A hash table that is never cleared: bucket b is in use if the group it names says that it lives
-// in b (the sparse sets of Briggs and Torczon, 1993, with open addressing).
-class Table {
+// The buckets of both tables below are never cleared: a bucket is in use if the group it names says
+// that it lives there (the sparse sets of Briggs and Torczon, 1993). One set a thread, kept between
+// calls.
+class Buckets {
  public:
-  Table(size_t indices, int64_t row_count) {
-    const uint64_t hashed = std::bit_ceil(2 * uint64_t{indices});
-    const uint64_t direct = std::bit_ceil(static_cast<uint64_t>(row_count));
-    // A bucket for each row saves the hashing and all collisions while it stays in cache.
-    direct_ = direct <= 8 * hashed;
-    const uint64_t size = std::max<uint64_t>(direct_ ? direct : hashed, 2);
-    shift_ = 64 - std::countr_zero(size);
-    if (buckets().size() < size) buckets().resize(size);
-    size_ = size;
+  explicit Buckets(uint64_t size) {
+    if (kept().size() < size) kept().resize(size);
+    data_ = kept().data();
   }
-
-  ~Table() {
-    constexpr size_t kKept = size_t{1} << 20;  // elements a thread keeps between calls: 4 MiB
-    if (buckets().size() > kKept) std::vector<uint32_t>().swap(buckets());
+  ~Buckets() {
+    constexpr size_t kMostKept = size_t{1} << 20;  // 4 MiB
+    if (kept().size() > kMostKept) std::vector<uint32_t>().swap(kept());
   }
+  Buckets(const Buckets&) = delete;
+  Buckets& operator=(const Buckets&) = delete;
 
-  Table(const Table&) = delete;
-  Table& operator=(const Table&) = delete;
-
-  void group(const std::vector<int64_t>& index, Groups& groups) {
-    uint32_t* const bucket = buckets().data();
-    std::vector<uint32_t> home(index.size());
-    groups.rows.resize(index.size());
-    groups.group.resize(index.size());
-    uint32_t count = 0;
-    for (size_t i = 0; i < index.size(); ++i) {
-      const int64_t row = index[i];
-      uint32_t b = start(row);
-      for (;;) {
-        const uint32_t g = bucket[b];
-        if (g >= count || home[g] != b) {
-          bucket[b] = count;
-          home[count] = b;
-          groups.rows[count] = row;
-          groups.group[i] = count++;
-          break;
-        }
-        if (groups.rows[g] == row) {
-          groups.group[i] = g;
-          break;
-        }
-        b = static_cast<uint32_t>((b + 1) & (size_ - 1));
-      }
-    }
-    groups.rows.resize(count);
-  }
+  uint32_t& operator[](uint64_t bucket) { return data_[bucket]; }
 
  private:
-  static std::vector<uint32_t>& buckets() {
-    thread_local std::vector<uint32_t> kept;
-    return kept;
+  static std::vector<uint32_t>& kept() {
+    thread_local std::vector<uint32_t> buckets;
+    return buckets;
   }
 
-  uint32_t start(int64_t row) const {
-    if (direct_) return static_cast<uint32_t>(row);
-    // Fibonacci hashing (Knuth, TAOCP 6.4): the high bits of row * 2**64 / golden ratio.
-    return static_cast<uint32_t>((static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15u) >> shift_);
-  }
-
-  bool direct_;
-  int shift_;
-  uint64_t size_;
+  uint32_t* data_;
 };
+
+// A bucket for each row. Without a branch on whether the row is new, which nothing could predict.
+void group_direct(const std::vector<int64_t>& index, uint64_t row_count, Groups& groups) {
+  Buckets buckets(row_count);
+  uint32_t count = 0;
+  for (size_t i = 0; i < index.size(); ++i) {
+    const int64_t row = index[i];
+    uint32_t& bucket = buckets[static_cast<uint64_t>(row)];
+    const uint32_t candidate = std::min(bucket, count);
+    const bool seen = candidate < count && groups.rows[candidate] == row;
+    const uint32_t group = seen ? candidate : count;
+    bucket = group;
+    groups.rows[group] = row;
+    groups.group[i] = group;
+    count += !seen;
+  }
+  groups.rows.resize(count);
+}
+
+// Open addressing, at most half full.
+void group_hashed(const std::vector<int64_t>& index, uint64_t size, Groups& groups) {
+  Buckets buckets(size);
+  std::vector<uint32_t> home(index.size());
+  const int shift = 64 - std::countr_zero(size);
+  uint32_t count = 0;
+  for (size_t i = 0; i < index.size(); ++i) {
+    const int64_t row = index[i];
+    // Fibonacci hashing (Knuth, TAOCP 6.4): the high bits of row * 2**64 / golden ratio.
+    uint64_t b = (static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15u) >> shift;
+    const auto in_use = [&] { return buckets[b] < count && home[buckets[b]] == b; };
+    while (in_use() && groups.rows[buckets[b]] != row) b = (b + 1) & (size - 1);
+    if (!in_use()) {
+      buckets[b] = count;
+      home[count] = static_cast<uint32_t>(b);
+      groups.rows[count] = row;
+      ++count;
+    }
+    groups.group[i] = buckets[b];
+  }
+  groups.rows.resize(count);
+}
 
 }  // namespace
 
 Groups group_equal(const std::vector<int64_t>& index, int64_t row_count) {
-  Groups groups;
-  Table(index.size(), row_count).group(index, groups);
+  Groups groups{std::vector<int64_t>(index.size()), std::vector<uint32_t>(index.size())};
+  const auto rows = static_cast<uint64_t>(row_count);
+  const uint64_t hashed = std::bit_ceil(std::max<uint64_t>(2 * index.size(), 2));
+  // Direct while its table, larger, is still of a size that caches hold.
+  if (rows <= 8 * hashed) {
+    group_direct(index, rows, groups);
+  } else {
+    group_hashed(index, hashed, groups);
+  }
   return groups;
 }
 
