@@ -70,6 +70,7 @@ def run_workers(
     workers: int,
     start_method: str,
     progress: Callable[[], tuple[str, float]],
+    stop: Callable[[], object] = lambda: None,
 ) -> list[Report[Result]]:
     """Run ``work(rank, *args)`` in all workers at once and return their reports by rank.
 
@@ -79,6 +80,7 @@ def run_workers(
         workers: how many.
         start_method: a start method of multiprocessing, or ``THREADS``.
         progress: gives the text of a progress bar and what part is done; called all the time.
+        stop: called at the end, come what may: threads that still run can only be asked to end.
 
     Raises:
         RuntimeError: if a worker dies.
@@ -92,7 +94,7 @@ def run_workers(
     ]
     reports: dict[int, Report[Result]] = {}
     deadline = time.monotonic() + PATIENCE
-    with bar() as show, ending(crew):
+    with bar() as show, ending(crew, stop):
         for worker in crew:
             worker.start()
         while len(reports) < workers:
@@ -105,13 +107,14 @@ def run_workers(
 
 
 @contextmanager
-def ending(crew: Sequence[Any]) -> Iterator[None]:
-    """Kill those of the workers that still run at the end. Threads are only waited for."""
+def ending(crew: Sequence[Any], stop: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """At the end call ``stop``, kill the workers that still run, and wait until they are gone."""
     for worker in crew:
         worker.daemon = True
     try:
         yield
     finally:
+        stop()
         started = [worker for worker in crew if worker.ident is not None]
         for worker in started:
             if not isinstance(worker, threading.Thread):
@@ -139,11 +142,12 @@ def _work(
 
 
 def _receive(inbox: Any, awaited: Sequence[Any]) -> dict[int, Report[Any]]:
-    dead = any(not worker.is_alive() for worker in awaited)  # asked first: a report comes before
+    dead = [worker for worker in awaited if not worker.is_alive()]  # asked before the look
     try:
         rank, report = inbox.get(timeout=0.1)
     except queue.Empty:
         if dead:
-            raise RuntimeError("a worker died: its error is above") from None
+            codes = [worker.exitcode for worker in dead]
+            raise RuntimeError(f"workers died, with the exit codes {codes}") from None
         return {}
     return {rank: report}

@@ -1,4 +1,4 @@
-"""Show what shared training state loses without the package, in three screens of a minute in all.
+"""Show in three screens what shared state loses, and that it need not.
 
 Counting, the death of a lock's holder, and training in which nobody waits for anybody.
 """
@@ -32,6 +32,7 @@ def main() -> int:
     ]
     failed = []
     for title, screen in SCREENS.items():
+        console.print()
         console.rule(f"[bold]{title}")
         console.print()
         if screen(shared) != 0:

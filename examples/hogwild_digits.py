@@ -116,7 +116,9 @@ def train_one_way(name: str, digits: Digits, options: argparse.Namespace) -> Out
         text = f"{name}: test accuracy {training.accuracy.item():.1%}"
         return text, training.way.steps() / (EPOCHS * digits.batches)
 
-    reports = run_workers(train, (training,), options.workers, options.start_method, progress)
+    reports = run_workers(
+        train, (training,), options.workers, options.start_method, progress, training.stop.set
+    )
     began = min(report.began for report in reports)
     steps = sorted(step for report in reports for step in report.result)
     return Outcome(

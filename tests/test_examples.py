@@ -1,0 +1,72 @@
+"""The examples run, in every way they offer, and say that ours lost nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(script: str, *options: str, timeout: float = 200) -> str:
+    result = subprocess.run(
+        [sys.executable, ROOT / script, *options],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("options", [(), ("--workers", "4"), ("--start-method", "spawn")])
+def test_word_counts(options, tmp_path):
+    out = run("examples/word_counts.py", "--passes", "20", "--out", str(tmp_path), *options)
+    assert "words lost" in out
+    assert list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
+def test_killed_holder(options, tmp_path):
+    out = run("examples/killed_holder.py", "--out", str(tmp_path), *options)
+    assert "OwnerDiedError" in out
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "options", [(), ("--start-method", "spawn"), ("--start-method", "forkserver"), ("--threads",)]
+)
+def test_hogwild_digits(options, tmp_path):
+    out = run("examples/hogwild_digits.py", "--out", str(tmp_path), *options)
+    assert "what differs is updates applied, steps, and survival" in " ".join(out.split())
+    assert list(tmp_path.glob("*.png"))
+
+
+FORK_AFTER_INTRA_OP_THREADS = """
+import sys, torch
+sys.path.insert(0, sys.argv.pop(1))
+import hogwild_digits
+torch.set_num_threads(2)
+torch.zeros(10_000_000).add_(1)  # a forked child that did the same would hang
+raise SystemExit(hogwild_digits.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.timeout(240)
+def test_hogwild_digits_works_after_the_parent_used_intra_op_threads(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(FORK_AFTER_INTRA_OP_THREADS)
+    run(str(script), str(ROOT / "examples"), "--start-method", "fork", "--out", str(tmp_path))
+
+
+def test_benchmark_of_the_usual_ways():
+    out = run("benchmarks/usual_ways.py", "--calls", "500", "--workers", "2")
+    assert "counter += 1" in out
