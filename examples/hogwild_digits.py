@@ -26,7 +26,6 @@ HIDDEN = 64
 BATCH = 8
 RATE = 0.001
 TARGET = 0.95  # test accuracy at which all workers stop
-EPOCHS = 500  # after which they stop anyway
 EVALUATE_EVERY = 500  # mini-batches
 
 
@@ -53,6 +52,7 @@ class Training:
         self.model.share_memory()
         self.way = WAYS[name](self.model.parameters(), options.start_method)
         self.digits = digits
+        self.epochs = options.epochs
         self.checkpoint = options.out / "digits.pt"
         self.accuracy = torch.zeros(1).share_memory_()
         self.stop = atomics.AtomicBool()
@@ -83,7 +83,7 @@ def train(rank: int, training: Training) -> list[Step]:
     while not training.stop.is_set():
         ticket = way.next_ticket()
         epoch, place = divmod(ticket, digits.batches)
-        if epoch >= EPOCHS:
+        if epoch >= training.epochs:
             break
         batch = shuffled(len(digits.images), epoch)[place * BATCH : (place + 1) * BATCH]
         # Plain reads of the weights are fine, beside atomic writes too: each number read is whole.
@@ -114,7 +114,7 @@ def train_one_way(name: str, digits: Digits, options: argparse.Namespace) -> Out
 
     def progress() -> tuple[str, float]:
         text = f"{name}: test accuracy {training.accuracy.item():.1%}"
-        return text, training.way.steps() / (EPOCHS * digits.batches)
+        return text, training.way.steps() / (options.epochs * digits.batches)
 
     reports = run_workers(
         train, (training,), options.workers, options.start_method, progress, training.stop.set
@@ -140,6 +140,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_const",
         const=THREADS,
         help="have threads for workers",
+    )
+    arguments.add_argument(
+        "--epochs", type=int, default=500, help="after which they stop, however many are right"
     )
     options = arguments.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def test_killed_holder(options, tmp_path):
     "options", [(), ("--start-method", "spawn"), ("--start-method", "forkserver"), ("--threads",)]
 )
 def test_hogwild_digits(options, tmp_path):
-    out = run("examples/hogwild_digits.py", "--out", str(tmp_path), *options)
+    out = run("examples/hogwild_digits.py", "--epochs=30", "--out", str(tmp_path), *options)
     assert "what differs is updates applied, steps, and survival" in " ".join(out.split())
     assert list(tmp_path.glob("*.png"))
 
@@ -64,7 +64,7 @@ raise SystemExit(hogwild_digits.main(sys.argv[1:]))
 def test_hogwild_digits_works_after_the_parent_used_intra_op_threads(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(FORK_AFTER_INTRA_OP_THREADS)
-    run(str(script), str(ROOT / "examples"), "--start-method", "fork", "--out", str(tmp_path))
+    run(str(script), str(ROOT / "examples"), "--epochs=30", "--out", str(tmp_path))
 
 
 def test_benchmark_of_the_usual_ways():
