@@ -27,7 +27,8 @@ class OwnerDiedError(RuntimeError):
     """The mutex was acquired, but its last holder died while it held it.
 
     Raised *while holding*: what the mutex guards may be half-written. Repair it, call
-    :meth:`Mutex.consistent`, and go on; the mutex still has to be released.
+    :meth:`Mutex.consistent`, and go on; the mutex still has to be released. That goes for
+    ``with mutex:`` as well, whose body is then not entered and whose exit does not release.
     """
 
 

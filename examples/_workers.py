@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing.dummy
+import os
 import queue
 import signal
 import threading
@@ -134,6 +135,9 @@ def _work(
     rank: int, work: Callable[..., Any], args: tuple[object, ...], barrier: Any, inbox: Any
 ) -> None:
     settle()
+    # Left alone, the kernel often keeps forked workers on one core, where they seldom meet.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[rank % len(cores)]})
     barrier.wait(timeout=60)
     began, cpu = time.perf_counter(), time.thread_time()
     result = work(rank, *args)
