@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,16 @@ def test_docstring_examples(name):
 def test_public_name_is_documented(name):
     owner = caffe2op_atomics if hasattr(caffe2op_atomics, name) else caffe2op_atomics.ops
     assert getattr(owner, name).__doc__
+
+
+@pytest.mark.timeout(240)
+def test_readme_code_runs(tmp_path):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)))
+    result = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=200, check=True
+    )
+    first, last = result.stdout.splitlines()
+    assert first.startswith("20,000 updates by 2 workers: ")
+    assert re.fullmatch(r"Counter\(value=\d+\) tensor\(True\)", last)
