@@ -55,6 +55,11 @@ def op_increment(cell: torch.Tensor) -> None:
     torch.ops.atomics.add_.int(cell, 1)
 
 
+def packet_increment(cell: torch.Tensor) -> None:
+    """Do the same, and leave torch to find the overload."""
+    torch.ops.atomics.add_(cell, 1)
+
+
 @dataclass(frozen=True)
 class Way:
     """A way to count: what a user writes, the function, and what it counts in."""
@@ -91,6 +96,7 @@ WAYS = [
     ),
     Way("counter += 1", counter_increment, atomics.Counter),
     Way("ops.atomics.add_.int(t, 1)", op_increment, cell),
+    Way("ops.atomics.add_(t, 1)", packet_increment, cell),
 ]
 
 

@@ -87,7 +87,13 @@ void check_indexed_shapes(const char* op, const View& target, int64_t dim, const
   }
 }
 
-void check_aligned(const char* op, const View& view) {
+void check_memory(const char* op, const View& view) {
+  if (view.numel == 0) return;
+  const int64_t bytes = storage_bytes(view.tensor);
+  if ((view.tensor.storage_offset() + last_offset(view) + 1) * view.itemsize > bytes) {
+    fail(op, view.name, "still have its memory",
+         "a storage of " + std::to_string(bytes) + " bytes");
+  }
   // An address as a number, to look at its low bits.
   const auto address = reinterpret_cast<uintptr_t>(view.tensor.const_data_ptr());
   const auto past = address % static_cast<uintptr_t>(view.itemsize);
@@ -113,8 +119,8 @@ void check_elementwise(const char* op, const View& target, std::initializer_list
   for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
   for (const View& other : others) check_same_dtype(op, target.tensor, other.name, other.tensor);
   for (const View& other : others) check_broadcast(op, target, other);
-  check_aligned(op, target);
-  for (const View& other : others) check_aligned(op, other);
+  check_memory(op, target);
+  for (const View& other : others) check_memory(op, other);
   check_no_internal_overlap(op, target);
   for (const View& other : others) check_no_overlap(op, target, other);
 }

@@ -33,8 +33,9 @@ void check_alpha(const char* op, const View& target, double alpha);
 void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,
                           const View& source);
 
-// A cell starts at a multiple of its size: an unaligned one would tear.
-void check_aligned(const char* op, const View& view);
+// The memory is there (a storage can be resized under its tensors), and a cell starts at a multiple
+// of its size (an unaligned one would tear).
+void check_memory(const char* op, const View& view);
 void check_no_internal_overlap(const char* op, const View& view);
 void check_no_overlap(const char* op, const View& target, const View& other);
 

@@ -17,11 +17,9 @@ struct Range {
 };
 
 Range range(const View& view) {
-  int64_t last = 0;  // torch has no negative strides
-  for (int64_t d = 0; d < view.dim; ++d) last += (view.sizes[d] - 1) * view.strides[d];
   // Addresses as numbers: tensors of different storages are compared.
   const auto begin = reinterpret_cast<uintptr_t>(view.tensor.const_data_ptr());
-  return {begin, begin + static_cast<uintptr_t>((last + 1) * view.itemsize)};
+  return {begin, begin + static_cast<uintptr_t>((last_offset(view) + 1) * view.itemsize)};
 }
 
 // Calls visit(byte offset from the tensor's first element) for every element until it is false.

@@ -23,6 +23,18 @@ Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType dev
   return Tensor(handle);
 }
 
+int64_t last_offset(const View& view) {
+  int64_t last = 0;
+  for (int64_t d = 0; d < view.dim; ++d) last += (view.sizes[d] - 1) * view.strides[d];
+  return last;
+}
+
+int64_t storage_bytes(const Tensor& tensor) {
+  int64_t bytes = 0;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(tensor.get(), &bytes));
+  return bytes;
+}
+
 std::string dtype_name(ScalarType dtype) {
   switch (dtype) {
     case ScalarType::Bool:

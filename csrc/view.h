@@ -42,6 +42,11 @@ inline Tensor empty_like(const View& view) {
   return empty(view.dim, view.sizes, view.dtype, DeviceType::CPU);
 }
 
+// Offset of the element that lies furthest from the first one. torch has no negative strides.
+int64_t last_offset(const View& view);
+
+int64_t storage_bytes(const Tensor& tensor);
+
 // Names as torch prints them: "int64", "cuda:0", "[2, 3]".
 std::string dtype_name(ScalarType dtype);
 std::string device_name(const Device& device);

@@ -110,6 +110,29 @@ def test_elementwise_op_refuses(op, target, other, rule):
     assert_refused(op.overload, args, f"{op.name}: " + rule.format(first_operand(op)))
 
 
+def without_memory(tensor: Tensor, left: int) -> Tensor:
+    tensor.untyped_storage().resize_(left)
+    return tensor
+
+
+LOST_MEMORY = "must still have its memory, got a storage of {} bytes"
+
+
+@pytest.mark.parametrize("left", [0, 4])
+@pytest.mark.parametrize("op", DENSE + NUMBER + INDEXED, ids=lambda op: op.name)
+def test_tensor_whose_storage_shrank_is_refused(op, left):
+    dtype = op.dtypes[-1]
+    name = op.name.split(".")[0]
+    for position, argument in enumerate(op.arguments(dtype)):
+        if not isinstance(argument, Tensor):
+            continue
+        args = list(op.arguments(dtype))
+        args[position] = without_memory(args[position], left)
+        argument_name = op.overload._schema.arguments[position].name
+        message = f"{name}: {argument_name} {LOST_MEMORY.format(left)}"
+        assert_refused(op.overload, tuple(args), message)
+
+
 @pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
 def test_elementwise_op_refuses_shared_memory(op):
     base = torch.zeros(8)

@@ -33,7 +33,7 @@ struct AtomicFetchAdd {
       check_device(kName, mutex, each->name, each->tensor);
       check_dtype(kName, *each, TypeList<T>{});
       check_one_element(kName, *each);
-      check_aligned(kName, *each);
+      check_memory(kName, *each);
     }
     const auto* slot = slot_of(kName, mutex, 0);
 
@@ -57,7 +57,7 @@ struct AtomicIter {
     check_device(kName, mutex, "iter", iter);
     check_dtype(kName, view, TypeList<int64_t>{});
     check_one_element(kName, view);
-    check_aligned(kName, view);
+    check_memory(kName, view);
     const auto* slot = slot_of(kName, mutex, 0);
 
     const mutex::OpLock lock(kName, slot);
@@ -101,7 +101,7 @@ Ref<int32_t, Single> flag_of(const char* op, const Tensor& atomic_bool) {
   const View flag("atomic_bool", atomic_bool);
   check_dtype(op, flag, TypeList<int32_t>{});
   check_one_element(op, flag);
-  check_aligned(op, flag);
+  check_memory(op, flag);
   return Ref<int32_t, Single>(static_cast<int32_t*>(atomic_bool.mutable_data_ptr()));
 }
 
@@ -114,6 +114,7 @@ struct ConditionalSetAtomicBool {
     check_device(kName, atomic_bool, "condition", condition);
     check_dtype(kName, view, TypeList<bool>{});
     check_one_element(kName, view);
+    check_memory(kName, view);
     const auto flag = flag_of(kName, atomic_bool);
     if (*static_cast<const bool*>(condition.const_data_ptr())) flag.store(1);
   }

@@ -14,7 +14,7 @@ struct LoadKernel {
   static Tensor call(Tensor target) {
     const View cells("target", target);
     check_dtype(Load::kName, cells, Arithmetic{});
-    check_aligned(Load::kName, cells);
+    check_memory(Load::kName, cells);
     Tensor result = empty_like(cells);
     const View out("result", result);
     dispatch(Arithmetic{}, cells.dtype, [&]<class T>() {

@@ -113,9 +113,9 @@ struct IndexUpdateKernel {
     check_same_dtype(kName, target, "source", source);
     check_alpha(kName, cells, alpha);
     check_indexed_shapes(kName, cells, dim, rows, values);
-    check_aligned(kName, cells);
-    check_aligned(kName, rows);
-    check_aligned(kName, values);
+    check_memory(kName, cells);
+    check_memory(kName, rows);
+    check_memory(kName, values);
     check_no_internal_overlap(kName, cells);
     check_no_overlap(kName, cells, values);
     const auto copy = copy_index(kName, rows, cells.sizes[0]);

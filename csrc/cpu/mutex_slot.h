@@ -13,12 +13,6 @@ inline void check_slot_count(const char* op, int64_t n) {
   }
 }
 
-inline int64_t storage_bytes(const Tensor& tensor) {
-  int64_t bytes = 0;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(tensor.get(), &bytes));
-  return bytes;
-}
-
 // The first slot of a tensor of whole slots.
 inline mutex::Slot* slots_of(const char* op, const View& view) {
   constexpr int64_t kSize = sizeof(mutex::Slot);
@@ -31,12 +25,7 @@ inline mutex::Slot* slots_of(const char* op, const View& view) {
     fail(op, view.name, "hold at most " + std::to_string(mutex::kMostSlots) + " mutexes",
          std::to_string(view.numel / kSize));
   }
-  // A storage can be resized under its tensors.
-  const int64_t bytes = storage_bytes(view.tensor);
-  if (view.tensor.storage_offset() + view.numel > bytes) {
-    fail(op, view.name, "still have its memory",
-         "a storage of " + std::to_string(bytes) + " bytes");
-  }
+  check_memory(op, view);
   auto* const data = view.tensor.mutable_data_ptr();
   // An address as a number, to look at its low bits.
   if (reinterpret_cast<uintptr_t>(data) % alignof(mutex::Slot) != 0) {

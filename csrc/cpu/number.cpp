@@ -20,7 +20,7 @@ View one_cell(const char* op, const Tensor& target) {
   const View cell("target", target);
   check_dtype(op, cell, TypesOf<Number>{});
   check_one_element(op, cell);
-  check_aligned(op, cell);
+  check_memory(op, cell);
   return cell;
 }
 
