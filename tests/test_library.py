@@ -13,6 +13,8 @@ from torch.utils import cpp_extension
 
 import caffe2op_atomics
 
+ROOT = Path(__file__).parent.parent
+
 
 def run(*command: str | Path) -> str:
     return subprocess.run(
@@ -74,3 +76,18 @@ def test_cpp_program_loads_the_library(tmp_path):
         "-lc10",
     )
     assert run(program, caffe2op_atomics.library_path()) == "0 5 12\n"
+
+
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "riscv64")])
+def test_install_elsewhere_stops_with_one_sentence(system, machine):
+    script = (
+        f"import platform, setuptools, sys; sys.platform = {system!r}; platform.machine = lambda: {machine!r}; "
+        f"exec(open({str(ROOT / 'setup.py')!r}).read())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"caffe2op_atomics builds on Linux x86-64 and aarch64 only, got {system} {machine}.\n"
+    )
