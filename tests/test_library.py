@@ -81,7 +81,8 @@ def test_cpp_program_loads_the_library(tmp_path):
 @pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "riscv64")])
 def test_install_elsewhere_stops_with_one_sentence(system, machine):
     script = (
-        f"import platform, setuptools, sys; sys.platform = {system!r}; platform.machine = lambda: {machine!r}; "
+        "import platform, setuptools, sys; "
+        f"sys.platform = {system!r}; platform.machine = lambda: {machine!r}; "
         f"exec(open({str(ROOT / 'setup.py')!r}).read())"
     )
     result = subprocess.run(
