@@ -91,6 +91,40 @@ def test_strided_target_is_updated_in_place_and_nothing_beside_it(op, layout, dt
 
 
 @dtypes
+@pytest.mark.parametrize("op", AFTER)
+def test_neighbours_of_the_target_keep_every_byte(op, dtype):
+    """Words of 16 bytes are updated at once: all ways to start and end inside of one."""
+    for start, length, shift in itertools.product(range(5), range(12), range(3)):
+        base = numbers((20,), dtype, 10)
+        other = numbers((20,), dtype, 50)[shift : shift + length]
+        for operand in (other, other[:1].expand(length) if length else other):
+            before = base.clone()
+            target = base[start : start + length]
+            expected = elementwise(op, target, operand)
+            result = getattr(ops, op)(target, operand)
+            assert target.tolist() == expected
+            assert torch.equal(base[:start], before[:start])
+            assert torch.equal(base[start + length :], before[start + length :])
+            if op in FETCHING:
+                assert torch.equal(result, before[start : start + length])
+
+
+NEGATIVE_ZERO, SIGNALLING_NAN = -(2**31), 0x7F800001
+
+
+@pytest.mark.parametrize("size", [1, 3, 9])
+@pytest.mark.parametrize("op", ["store_", "exchange"])
+def test_writing_keeps_every_bit(op, size):
+    for bits in (NEGATIVE_ZERO, SIGNALLING_NAN, -1, 5):
+        for shape in ((), (size,)):
+            target = torch.zeros(size)
+            other = torch.full(shape, bits, dtype=torch.int32).view(torch.float32)
+            getattr(ops, op)(target, other)
+            assert target.view(torch.int32).tolist() == [bits] * size
+            assert ops.exchange(target, 0).view(torch.int32).tolist() == [bits] * size
+
+
+@dtypes
 def test_other_may_be_strided_and_lie_beside_the_target(dtype):
     base = numbers((4, 2), dtype, 1)
     ops.add_(base[:, 0], base[:, 1])

@@ -3,6 +3,7 @@
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
+#include "update.h"
 
 namespace atomics::cpu {
 
@@ -52,8 +53,8 @@ struct FetchKernel {
     Tensor old = empty_like(cells);
     const View out("old", old);
     dispatch(Arithmetic{}, cells.dtype, [&]<class T>() {
-      for_each_cell<T, 3>({writable(cells), readable(values), writable(out)}, cells.numel,
-                          [](auto cell, auto at) { as<T>(at[2]) = Op::apply(cell, as<T>(at[1])); });
+      update_cells<Op, T, 3>({writable(cells), readable(values), writable(out)}, cells.numel,
+                             Unscaled{});
     });
     return old;
   }
@@ -70,10 +71,8 @@ struct UpdateKernel {
     check_alpha(Op::kUpdate, cells, alpha);
     check_elementwise(Op::kUpdate, cells, {values});
     dispatch(Arithmetic{}, cells.dtype, [&]<class T>() {
-      for_each_cell<T, 2>({writable(cells), readable(values)}, cells.numel,
-                          [factor = static_cast<T>(alpha)](auto cell, auto at) {
-                            Op::apply(cell, wrapping_multiply(factor, as<T>(at[1])));
-                          });
+      update_cells<Op, T, 2>({writable(cells), readable(values)}, cells.numel,
+                             ScaledBy<T>{static_cast<T>(alpha)});
     });
   }
 };

@@ -7,6 +7,7 @@
 #include "../register.h"
 #include "cells.h"
 #include "group.h"
+#include "update.h"
 
 namespace atomics::cpu {
 
@@ -91,9 +92,7 @@ void update_rows(const Operand& cells, const Operand& source, const Groups& grou
       }
       other = sum;
     }
-    for_each_cell<T, 2>({row_of(cells, groups.rows[g]), other}, width, [alpha](auto cell, auto at) {
-      Op::apply(cell, wrapping_multiply(alpha, as<T>(at[1])));
-    });
+    update_cells<Op, T, 2>({row_of(cells, groups.rows[g]), other}, width, ScaledBy<T>{alpha});
   });
 }
 

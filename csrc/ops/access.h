@@ -30,6 +30,10 @@ struct Exchange {
   ATOMICS_HD static auto apply(const Ref& cell, typename Ref::value_type other) {
     return cell.exchange(other);
   }
+  template <class V>
+  ATOMICS_HD static V combine(V, V other) {
+    return other;
+  }
 };
 
 // Compares representations, not values: a NaN equals itself, and -0.0 differs from 0.0.

@@ -1,4 +1,7 @@
 // Addition and subtraction. Integers wrap. No torch header here: `Ref` is any atomic reference.
+//
+// `apply` updates one cell and returns what it held; `combine` gives what it holds afterwards, for
+// a vector of neighbouring cells `V`, whose integers are unsigned.
 #pragma once
 
 #include "macros.h"
@@ -14,6 +17,10 @@ struct Add {
   ATOMICS_HD static auto apply(const Ref& cell, typename Ref::value_type other) {
     return cell.fetch_add(other);
   }
+  template <class V>
+  ATOMICS_HD static V combine(V before, V other) {
+    return before + other;
+  }
 };
 
 struct Sub {
@@ -23,6 +30,10 @@ struct Sub {
   template <class Ref>
   ATOMICS_HD static auto apply(const Ref& cell, typename Ref::value_type other) {
     return cell.fetch_sub(other);
+  }
+  template <class V>
+  ATOMICS_HD static V combine(V before, V other) {
+    return before - other;
   }
 };
 
