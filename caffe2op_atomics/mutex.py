@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Literal, NoReturn
 
@@ -90,14 +91,18 @@ class Mutex(SharedObject):
                 namespace, or was released after a death without :meth:`consistent`.
             ValueError: if ``timeout`` is negative but not -1, or given without ``blocking``.
         """
-        if not blocking:
-            if timeout != -1:
-                raise ValueError("acquire: timeout must be -1 for a non-blocking call, got one")
-            status = _try_lock(self._tensor)
-        elif timeout < 0 and timeout != -1:
+        if not blocking and timeout != -1:
+            raise ValueError("acquire: timeout must be -1 for a non-blocking call, got one")
+        if timeout < 0 and timeout != -1:
             raise ValueError(f"acquire: timeout must be non-negative or -1, got {timeout}")
-        else:
-            status = self._wait(timeout)
+        try:
+            status = self._wait(timeout) if blocking else int(_try_lock(self._tensor))
+        except RuntimeError:  # of the op, which did not acquire
+            raise
+        except BaseException:  # of a signal handler, perhaps between the lock and this line
+            if self.owner() == threading.get_native_id():
+                self.release()
+            raise
         if status == _OWNER_DIED:
             if self._on_owner_died == "raise":
                 raise OwnerDiedError(

@@ -129,7 +129,7 @@ def add_(target: Tensor, other: Tensor | Number, alpha: Number = 1) -> Tensor:
     Args:
         target: see the module.
         other: see the module.
-        alpha: a factor; for an integer target an integer of magnitude at most 2**53.
+        alpha: a factor; for an integer target an integer that fits, below 2**53.
 
     Example:
         >>> add_(torch.ones(2), torch.ones(2), alpha=-0.5)
@@ -145,7 +145,7 @@ def sub_(target: Tensor, other: Tensor | Number, alpha: Number = 1) -> Tensor:
     Args:
         target: see the module.
         other: see the module.
-        alpha: a factor; for an integer target an integer of magnitude at most 2**53.
+        alpha: a factor; for an integer target an integer that fits, below 2**53.
 
     Example:
         >>> sub_(torch.ones(2), torch.ones(2), alpha=0.5)
@@ -170,7 +170,7 @@ def index_add_(
         dim: 0.
         index: one dimension, int32 or int64, values in ``[0, target.size(0))``.
         source: of shape ``[len(index), *target.shape[1:]]``, or a number for all of it.
-        alpha: a factor; for an integer target an integer of magnitude at most 2**53.
+        alpha: a factor; for an integer target an integer that fits, below 2**53.
 
     Example:
         >>> counts = torch.zeros(3, dtype=torch.int64)

@@ -60,10 +60,12 @@ template void check_fits<int64_t>(const char*, const char*, int64_t);
 
 void check_alpha(const char* op, const View& target, double alpha) {
   if (!is_listed(target.dtype, Integers{})) return;
-  constexpr double kExact = 9007199254740992.0;  // 2**53
-  if (alpha != std::trunc(alpha) || !(std::abs(alpha) <= kExact)) {
+  // Integers below 2**53 are exact; 2**53 itself is also what 2**53 + 1 is rounded to.
+  const auto bits = std::min<int>(static_cast<int>(8 * target.itemsize) - 1, 53);
+  if (alpha != std::trunc(alpha) || !(std::abs(alpha) < std::ldexp(1.0, bits))) {
     fail(op, "alpha",
-         "be an integer of magnitude at most 2**53 for " + dtype_name(target.dtype) + " targets",
+         "be an integer of magnitude below 2**" + std::to_string(bits) + " for " +
+             dtype_name(target.dtype) + " targets",
          std::to_string(alpha));
   }
 }

@@ -26,7 +26,7 @@ void check_one_element(const char* op, const View& view);
 template <class T>
 void check_fits(const char* op, const char* name, int64_t other);
 
-// For an integer target alpha is whole and exact as a double; for a floating one anything goes.
+// For an integer target alpha is whole, fits, and is exact as a double; a floating one takes any.
 void check_alpha(const char* op, const View& target, double alpha);
 
 // index_*_: dim is 0, `index` has one dimension, `source` one row of target's for each index.

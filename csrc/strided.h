@@ -1,6 +1,7 @@
 // Walks tensors of one shape together, as runs along the innermost dimension. No torch header here.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -14,7 +15,7 @@ struct Operand {
   const int64_t* strides;  // in elements
 };
 
-// Dimensions of two or more elements: 63 of them are 2**63 elements, so there are never more.
+// Dimensions of two or more elements: with 63 of them a tensor has 2**63, so there are never more.
 constexpr int kMaxDims = 63;
 
 // Calls run(at, step, n) for every run: the operands' addresses, their steps in bytes, the length.
@@ -28,9 +29,10 @@ void for_each_run(const std::array<Operand, N>& operands, Run&& run) {
   Steps steps[kMaxDims];
   int dims = 0;  // counted from the innermost
 
+  // Nothing to walk, and no bound on the other dimensions.
+  if (std::find(first.sizes, first.sizes + first.dim, 0) != first.sizes + first.dim) return;
   for (int64_t d = 1; d <= first.dim; ++d) {
     const int64_t size = first.sizes[first.dim - d];
-    if (size == 0) return;
     if (size == 1) continue;
     Steps step{};
     for (size_t k = 0; k < N; ++k) {

@@ -14,7 +14,8 @@ Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType dev
   int64_t stride = 1;
   for (int64_t d = dim - 1; d >= 0; --d) {
     strides[d] = stride;
-    stride *= sizes[d] > 1 ? sizes[d] : 1;
+    // Only a tensor without elements can have sizes whose product overflows.
+    if (sizes[d] > 1 && __builtin_mul_overflow(stride, sizes[d], &stride)) stride = 1;
   }
   AtenTensorHandle handle = nullptr;
   TORCH_ERROR_CODE_CHECK(

@@ -199,6 +199,20 @@ def test_special_values_survive(value):
         assert (element == value and loaded == value) or (element != element and loaded != loaded)
 
 
+@pytest.mark.parametrize("op", ["load", *AFTER])
+def test_empty_target_of_many_dimensions_is_left_alone(op):
+    target = torch.zeros(1).as_strided((0, *(2,) * 300), (1,) * 301)
+    others = () if op == "load" else (torch.tensor(1.0),)
+    getattr(ops, op)(target, *others)
+    ops.index_add_(target, 0, torch.zeros(0, dtype=torch.int64), 1.0)
+
+
+def test_target_of_sixty_dimensions_is_updated():
+    target = torch.zeros((2,) * 3 + (1,) * 57)
+    ops.add_(target.transpose(0, 2), 1)
+    assert target.eq(1).all()
+
+
 def test_copy_on_write_target_is_updated_alone():
     original = torch.zeros(3)
     lazy = torch._lazy_clone(original)

@@ -193,7 +193,12 @@ ROWS = torch.ones(2, 3)
         ((negative(), 0, INDEX, torch.ones(2)), NEGATIVE),
         (
             (matrix(I64), 0, INDEX, ROWS.long(), 1.5),
-            "alpha must be an integer of magnitude at most 2**53 for int64 targets, got 1.500000",
+            "alpha must be an integer of magnitude below 2**53 for int64 targets, got 1.500000",
+        ),
+        (
+            (matrix(I64), 0, INDEX, ROWS.long(), 2**53 + 1),  # no double
+            "alpha must be an integer of magnitude below 2**53 for int64 targets, "
+            "got 9007199254740992.000000",
         ),
     ],
 )
@@ -217,6 +222,7 @@ def test_index_add_refuses_shared_memory():
         (0.5, "0.500000"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
+        (2**31, "2147483648.000000"),
         (2.0**54, "18014398509481984.000000"),
     ],
 )
@@ -224,7 +230,7 @@ def test_integer_target_refuses_alpha(op, alpha, shown):
     assert_refused(
         getattr(atomics, op).default,
         (row(I32), row(I32), alpha),
-        f"{op}: alpha must be an integer of magnitude at most 2**53 for int32 targets, got {shown}",
+        f"{op}: alpha must be an integer of magnitude below 2**31 for int32 targets, got {shown}",
     )
 
 

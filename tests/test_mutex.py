@@ -127,6 +127,34 @@ def test_waiting_can_be_interrupted():
         done.set()
 
 
+def test_interrupted_wait_does_not_leave_the_mutex_held():
+    """The signal comes during the wait, and is handled when the mutex has just been acquired."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(20):
+            mutex, held = Mutex(), threading.Event()
+
+            def hold(mutex=mutex, held=held):
+                with mutex:
+                    held.set()
+                    time.sleep(0.02)
+
+            thread = threading.Thread(target=hold)
+            thread.start()
+            held.wait()
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            with pytest.raises(KeyboardInterrupt):
+                mutex.acquire()
+            thread.join()
+            assert not mutex.locked()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_mutex_is_neither_true_nor_false():
     with pytest.raises(TypeError, match=r"did you mean mutex\.locked\(\)\?$"):
         bool(Mutex())

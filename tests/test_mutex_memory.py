@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
-from support import TIMEOUT
+from support import TIMEOUT, run_threads
 from torch import Tensor
 
 ops = torch.ops.atomics
@@ -241,6 +241,28 @@ def test_memory_may_go_while_the_mutex_is_held(removal):
     other = ops.create_mutex()
     assert ops.mutex_lock(other) == 1
     ops.mutex_unlock(other)
+
+
+@pytest.mark.parametrize("removal", ["resized", "replaced"])
+def test_memory_may_go_while_another_thread_waits(removal):
+    tensors = [torch.zeros(1, 128, dtype=torch.uint8).share_memory_()]
+    ops.mutex_init_(tensors[0])
+    ops.mutex_lock(tensors[0])
+
+    def wait(rank: int) -> str | None:
+        if rank == 0:
+            time.sleep(0.2)
+            REMOVALS[removal](tensors)
+            return None
+        try:
+            return str(ops.mutex_lock(tensors[0], 0, 5))
+        except RuntimeError as error:
+            return str(error).splitlines()[0]
+
+    answer = run_threads(2, wait)[1]
+    assert answer == (
+        "mutex_lock: mutex must keep its memory while it is waited for, got one that was unmapped"
+    )
 
 
 def die_after_removal(path: Path, removal: str, ready) -> None:

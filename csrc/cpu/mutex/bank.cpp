@@ -21,8 +21,7 @@ namespace {
 // through the mapping of an old one.
 using Key = std::pair<const Slot*, std::array<uint64_t, 2>>;
 
-Key key_of(const Slot* slot) {
-  const Header& header = slot->header;
+Key key_of(const Slot* slot, const Header& header) {
   return {slot - header.slot, {header.id[0], header.id[1]}};
 }
 
@@ -62,8 +61,7 @@ void trim(Registry& all) {
   }
 }
 
-Bank duplicate(const char* op, const Slot* slot) {
-  const Header& header = slot->header;
+Bank duplicate(const char* op, const Slot* slot, const Header& header) {
   const Slot* const first = slot - header.slot;
   const auto begin =
       reinterpret_cast<uintptr_t>(first);  // to be compared with the kernel's numbers
@@ -114,21 +112,21 @@ bool same_memory(const Slot* slot, const Pin& pin) {
   return mapping->backing == expected;
 }
 
-Pin::Pin(const char* op, const Slot* slot) {
-  check_slot(op, slot);
+Pin::Pin(const char* op, const Slot* slot, const Header& header) {
   Registry& all = registry();
   const std::lock_guard<std::mutex> guard(all.mutex);
-  const auto found = all.found.find(key_of(slot));
+  const Key key = key_of(slot, header);
+  const auto found = all.found.find(key);
   if (found != all.found.end()) {
     bank_ = found->second;
   } else {
-    all.banks.push_back(duplicate(op, slot));
+    all.banks.push_back(duplicate(op, slot, header));
     bank_ = &all.banks.back();
-    all.found.emplace(key_of(slot), bank_);
+    all.found.emplace(key, bank_);
   }
   ++bank_->users;
   bank_->last_used = ++all.clock;
-  slot_ = bank_->slots + slot->header.slot;
+  slot_ = bank_->slots + header.slot;
 }
 
 Pin::~Pin() {
@@ -147,11 +145,10 @@ Pin& Pin::operator=(Pin&& other) noexcept {
   return *this;
 }
 
-void Pin::forget(const Slot* slot) {
+void Pin::forget() {
   Registry& all = registry();
   const std::lock_guard<std::mutex> guard(all.mutex);
-  const auto found = all.found.find(key_of(slot));
-  if (found != all.found.end() && found->second == bank_) all.found.erase(found);
+  std::erase_if(all.found, [&](const auto& entry) { return entry.second == bank_; });
 }
 
 }  // namespace atomics::mutex

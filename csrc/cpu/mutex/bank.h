@@ -27,8 +27,8 @@ struct Bank {
 class Pin {
  public:
   // Finds the duplicate of the bank that the caller's `slot` lies in, or makes it. Refuses what is
-  // not a live bank: other memory, a copy, a private or read-only mapping, another pid namespace.
-  Pin(const char* op, const Slot* slot);
+  // not a live bank: a copy, a private or read-only mapping.
+  Pin(const char* op, const Slot* slot, const Header& header);
   ~Pin();
   Pin(Pin&& other) noexcept;
   Pin& operator=(Pin&& other) noexcept;
@@ -36,8 +36,8 @@ class Pin {
   const Bank& bank() const { return *bank_; }
   Slot& slot() const { return *slot_; }  // the duplicate of the slot
 
-  // The caller's `slot` lies in other memory than this duplicate by now: never find it again.
-  void forget(const Slot* slot);
+  // The caller's slot lies in other memory than this duplicate by now: never find it again.
+  void forget();
 
   // Leaves the user counted for ever: its thread ends, and the kernel still has to walk the memory.
   void abandon() { bank_ = nullptr; }

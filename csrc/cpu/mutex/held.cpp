@@ -37,8 +37,7 @@ void HeldMutexes::remove(const Held& held) {
       std::find_if(held_.begin(), held_.end(), [&](const Held& each) { return &each == &held; }));
 }
 
-Held* HeldMutexes::find(const Slot* slot) {
-  const Header& wanted = slot->header;
+Held* HeldMutexes::find(const Header& wanted) {
   const auto found = std::find_if(held_.begin(), held_.end(), [&](const Held& each) {
     const Header& header = each.pin.slot().header;
     return header.slot == wanted.slot && std::equal(header.id, header.id + 2, wanted.id);

@@ -20,7 +20,7 @@ class HeldMutexes {
 
   void add(Held held) { held_.push_back(std::move(held)); }
   void remove(const Held& held);
-  Held* find(const Slot* slot);  // by the id in the slot's bytes; null if not held
+  Held* find(const Header& header);  // by id and slot; null if not held
   Held& last() { return held_.back(); }
 
   // Raises if the thread holds as many as the kernel would recover.

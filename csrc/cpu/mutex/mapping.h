@@ -26,6 +26,9 @@ struct Mapping {
 // Reads /proc/self/maps: some 100 microseconds, so never on a fast path.
 std::optional<Mapping> find_mapping(const void* address);
 
+// Copies memory that may be unmapped, by way of the kernel; false if it is.
+bool read_memory(const void* from, void* to, size_t bytes);
+
 // The inode of the calling process's pid namespace; 0 if it cannot be told.
 uint32_t pid_namespace();
 

@@ -42,34 +42,41 @@ int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait) {
        owner ? "one held by thread " + std::to_string(owner) : "an unlocked one");
 }
 
-// One attempt on the duplicate; nothing if the duplicate proved to be of other memory.
-std::optional<Acquired> attempt(const char* op, const Slot* caller, Pin& pin, int error) {
+void unlock_with(Slot& slot, uint32_t news) {
+  if (news != kNone) __atomic_store_n(&slot.header.news, news, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&slot.mutex);
+}
+
+// What came of an attempt on the duplicate, by its error; nothing if the duplicate proved to be of
+// other memory than the caller's slot, whose `owner` the caller gives.
+template <class Owner>
+std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, int error,
+                                Owner&& owner) {
   Slot& slot = pin.slot();
   switch (error) {
     case 0:
     case EOWNERDEAD: {
-      if (error == EOWNERDEAD) __atomic_fetch_add(&slot.header.recoveries, 1, __ATOMIC_RELAXED);
-      if (owner_of(caller) != thread_id()) {
-        if (error == EOWNERDEAD) {
-          // A death that this caller has nothing to do with: leave word for the next locker.
-          __atomic_store_n(&slot.header.owner_died, 1, __ATOMIC_RELEASE);
-          pthread_mutex_consistent(&slot.mutex);
-        }
-        pthread_mutex_unlock(&slot.mutex);
-        return std::nullopt;
+      const bool mine = owner() == thread_id();
+      uint32_t news = __atomic_load_n(&slot.header.news, __ATOMIC_RELAXED);
+      if (error == EOWNERDEAD) {
+        __atomic_fetch_add(&slot.header.recoveries, 1, __ATOMIC_RELAXED);
+        pthread_mutex_consistent(&slot.mutex);
+        if (news == kNone) news = kOwnerDied;
       }
-      const bool told_late = __atomic_exchange_n(&slot.header.owner_died, 0, __ATOMIC_ACQ_REL) != 0;
-      const bool owner_died = error == EOWNERDEAD || told_late;
-      held_mutexes().add({std::move(pin), caller, owner_died});
-      return owner_died ? kAcquiredOwnerDied : kAcquired;
+      if (mine && news != kLost) {
+        __atomic_store_n(&slot.header.news, kNone, __ATOMIC_RELAXED);
+        held_mutexes().add({std::move(pin), caller, news == kOwnerDied});
+        return news == kOwnerDied ? kAcquiredOwnerDied : kAcquired;
+      }
+      // A death that this caller has nothing to do with: leave word for the next locker.
+      unlock_with(slot, news);
+      if (!mine) return std::nullopt;
+      fail(op, "mutex", "be repaired with mutex_consistent before it is unlocked after a death",
+           "one that was not, and is lost");
     }
     case EDEADLK:
       if (!same_memory(caller, pin)) return std::nullopt;
       fail_owner(op, "not be held by the calling thread", thread_id());
-    case ENOTRECOVERABLE:
-      if (!same_memory(caller, pin)) return std::nullopt;
-      fail(op, "mutex", "be repaired with mutex_consistent before it is unlocked after a death",
-           "one that was not, and is lost");
     case EBUSY:
     case ETIMEDOUT:
       return kNotAcquired;
@@ -79,11 +86,7 @@ std::optional<Acquired> attempt(const char* op, const Slot* caller, Pin& pin, in
 }
 
 void release(Held& held) {
-  Slot& slot = held.pin.slot();
-  // Unrepaired: the next locker has to be told as well. (If glibc knows of the death, rather than
-  // only the header, it makes the mutex unusable.)
-  if (held.owner_died) __atomic_store_n(&slot.header.owner_died, 1, __ATOMIC_RELEASE);
-  pthread_mutex_unlock(&slot.mutex);
+  unlock_with(held.pin.slot(), held.owner_died ? kLost : kNone);
   held_mutexes().remove(held);
 }
 
@@ -96,42 +99,48 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
   // Longer than any run, and short enough not to overflow the clock.
   const std::chrono::duration<double> bounded(std::min(timeout, 1e9));
   const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(bounded);
-  for (Pin pin(op, caller);;) {
-    const auto left = forever ? Clock::duration(kSlice) : deadline - Clock::now();
-    const auto wait = std::clamp<Clock::duration>(left, Clock::duration(0), kSlice);
-    const auto acquired = attempt(op, caller, pin, lock_for(&pin.slot().mutex, wait));
-    if (acquired && *acquired != kNotAcquired) return *acquired;
-    if (!acquired || !same_memory(caller, pin)) {
-      pin.forget(caller);
-      pin = Pin(op, caller);
-    } else if (!forever && Clock::now() >= deadline) {
+
+  Pin pin(op, caller, read_header(op, caller));
+  auto acquired = outcome(op, caller, pin, pthread_mutex_trylock(&pin.slot().mutex),
+                          [&] { return owner_of(caller); });
+  // From the first wait on, the caller's memory may go, and is only read by way of the kernel.
+  for (bool waited = false; !acquired || *acquired == kNotAcquired; waited = true) {
+    if (!acquired || (waited && !same_memory(caller, pin))) {
+      pin.forget();
+      pin = Pin(op, caller, read_header_after_wait(op, caller));
+    } else if (waited && !forever && Clock::now() >= deadline) {
       return kNotAcquired;
     }
+    const auto left = forever ? Clock::duration(kSlice) : deadline - Clock::now();
+    const auto wait = std::clamp<Clock::duration>(left, Clock::duration(0), kSlice);
+    acquired = outcome(op, caller, pin, lock_for(&pin.slot().mutex, wait),
+                       [&] { return owner_after_wait(caller); });
   }
+  return *acquired;
 }
 
 Acquired try_lock(const char* op, const Slot* caller) {
   held_mutexes().check_room(op);
-  for (Pin pin(op, caller);;) {
+  for (Pin pin(op, caller, read_header(op, caller));;) {
     Slot& slot = pin.slot();
     int error = pthread_mutex_trylock(&slot.mutex);
     if (error == EDEADLK) error = EBUSY;  // as threading.Lock: no error, just not acquired
-    const auto acquired = attempt(op, caller, pin, error);
+    const auto acquired = outcome(op, caller, pin, error, [&] { return owner_of(caller); });
     // Different words in what should be one memory: worth the look that every busy try cannot pay.
     const bool other =
         !acquired || (*acquired == kNotAcquired && owner_of(caller) != owner_of(&slot) &&
                       !same_memory(caller, pin));
     if (!other) return *acquired;
-    pin.forget(caller);
-    pin = Pin(op, caller);
+    pin.forget();
+    pin = Pin(op, caller, read_header(op, caller));
   }
 }
 
 void unlock(const char* op, const Slot* caller) {
-  check_slot(op, caller);
-  Held* const held = held_mutexes().find(caller);
+  const Header header = read_header(op, caller);
+  Held* const held = held_mutexes().find(header);
   if (held == nullptr) {
-    const Pin pin(op, caller);
+    const Pin pin(op, caller, header);
     fail_owner(op, "be held by the calling thread", owner_of(&pin.slot()));
   }
   // Another address is the same mutex only if it is the same memory: the bytes can be a copy's.
@@ -143,28 +152,29 @@ void unlock(const char* op, const Slot* caller) {
 }
 
 void consistent(const char* op, const Slot* caller) {
-  check_slot(op, caller);
-  Held* const held = held_mutexes().find(caller);
+  Held* const held = held_mutexes().find(read_header(op, caller));
   if (held == nullptr || !held->owner_died) {
     fail(op, "mutex", "be held by the calling thread after its owner died",
          held == nullptr ? "one it does not hold" : "one whose owner did not die");
   }
-  pthread_mutex_consistent(&held->pin.slot().mutex);  // EINVAL if only the header knew: no matter
   held->owner_died = false;
 }
 
 int64_t owner(const char* op, const Slot* caller) {
-  const Pin pin(op, caller);
+  const Pin pin(op, caller, read_header(op, caller));
   return owner_of(&pin.slot());
 }
 
-OpLock::OpLock(const char* op, const Slot* slot) {
-  if (lock(op, slot, -1) != kAcquiredOwnerDied) return;
-  consistent(op, slot);
-  __atomic_store_n(&held_mutexes().last().pin.slot().header.owner_died, 1, __ATOMIC_RELEASE);
+OpLock::OpLock(const char* op, const Slot* slot)
+    : owner_died_(lock(op, slot, -1) == kAcquiredOwnerDied) {
+  if (owner_died_) consistent(op, slot);
 }
 
 // Ops nest, so this is the mutex that the thread locked last.
-OpLock::~OpLock() { release(held_mutexes().last()); }
+OpLock::~OpLock() {
+  Held& held = held_mutexes().last();
+  unlock_with(held.pin.slot(), owner_died_ ? kOwnerDied : kNone);
+  held_mutexes().remove(held);
+}
 
 }  // namespace atomics::mutex

@@ -1,12 +1,15 @@
 // Locking a slot: robust, process-shared, error-checking pthread mutexes. No torch header here.
 //
-// | lock word              | header.owner_died | state                                        |
-// | 0                      | 0                 | unlocked                                     |
-// | thread id              | 0                 | held                                         |
-// | owner-died bit         | 0                 | its owner died; the next locker is told      |
-// | 0                      | 1                 | the same, met by a locker that could not say |
-// | thread id              | -                 | held; its holder was told, or not concerned  |
-// | glibc's inconsistent   | -                 | told, and unlocked unrepaired: lost for ever |
+// | lock word      | header.news | state                                                |
+// | 0              | none        | unlocked                                             |
+// | thread id      | none        | held                                                 |
+// | owner-died bit | none        | its owner died; the next locker is told              |
+// | 0              | owner died  | the same, met by a locker that could not say         |
+// | any            | lost        | an owner died, the next one unlocked without repair: |
+// |                |             | every locker is refused                              |
+//
+// "Lost" is what POSIX calls not recoverable. It is ours and not glibc's, whose trylock wedges such
+// a mutex: it returns ENOTRECOVERABLE and leaves the lock word taken.
 #pragma once
 
 #include "slot.h"
@@ -31,6 +34,9 @@ class OpLock {
   ~OpLock();
   OpLock(const OpLock&) = delete;
   OpLock& operator=(const OpLock&) = delete;
+
+ private:
+  bool owner_died_;
 };
 
 }  // namespace atomics::mutex

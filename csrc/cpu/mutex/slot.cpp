@@ -54,9 +54,10 @@ void init(const char* op, Slot* slots, int64_t count) {
   pthread_mutexattr_destroy(&attributes);
 }
 
-void check_slot(const char* op, const Slot* slot) {
-  const Header& header = slot->header;
-  if (__atomic_load_n(&header.magic, __ATOMIC_ACQUIRE) != kMagic) {
+namespace {
+
+Header check_header(const char* op, const Header& header) {
+  if (header.magic != kMagic) {
     fail(op, "mutex", "be made by create_mutex", "memory that holds no mutex");
   }
   if (header.version != kVersion || header.kind != kKind || header.libc != kLibc ||
@@ -68,12 +69,33 @@ void check_slot(const char* op, const Slot* slot) {
   if (header.pid_namespace != pid_namespace()) {
     fail(op, "mutex", "be used in the pid namespace (container) that made it", "another one");
   }
+  return header;
+}
+
+uint32_t owner_in(int word) {
+  constexpr uint32_t kThreadId = 0x3fffffff;  // the bits above are the kernel's flags
+  return static_cast<uint32_t>(word) & kThreadId;
+}
+
+}  // namespace
+
+Header read_header(const char* op, const Slot* slot) { return check_header(op, slot->header); }
+
+Header read_header_after_wait(const char* op, const Slot* slot) {
+  Header copy;
+  if (!read_memory(&slot->header, &copy, sizeof(copy))) {
+    fail(op, "mutex", "keep its memory while it is waited for", "one that was unmapped");
+  }
+  return check_header(op, copy);
 }
 
 uint32_t owner_of(const Slot* slot) {
-  constexpr uint32_t kThreadId = 0x3fffffff;  // the bits above are the kernel's flags
-  const auto* word = &slot->mutex.__data.__lock;
-  return static_cast<uint32_t>(__atomic_load_n(word, __ATOMIC_RELAXED)) & kThreadId;
+  return owner_in(__atomic_load_n(&slot->mutex.__data.__lock, __ATOMIC_RELAXED));
+}
+
+uint32_t owner_after_wait(const Slot* slot) {
+  int word = 0;
+  return read_memory(&slot->mutex.__data.__lock, &word, sizeof(word)) ? owner_in(word) : 0;
 }
 
 }  // namespace atomics::mutex

@@ -21,6 +21,13 @@ constexpr uint8_t kLibc = 1;  // glibc
 // The kernel recovers at most 2048 robust mutexes of a dead thread and forgets the rest.
 constexpr int64_t kMostSlots = 1024;
 
+// What a locker has to be told although the pthread mutex knows nothing of it.
+enum News : uint32_t {
+  kNone = 0,
+  kOwnerDied = 1,  // an owner died and no locker has been told yet
+  kLost = 2,       // one was told and unlocked without repair; stays for ever
+};
+
 struct Header {
   uint32_t magic;  // stored last
   uint16_t version;
@@ -35,7 +42,7 @@ struct Header {
   uint32_t device;         // device, inode, offset: where the bank was made. A byte copy lies
   uint64_t inode;          // elsewhere, which is how it is told from the original.
   uint64_t offset;
-  uint32_t owner_died;  // an owner died and no locker has been told yet
+  uint32_t news;        // of the kinds below, under the lock
   uint32_t recoveries;  // owners that died, ever
 };
 
@@ -47,11 +54,18 @@ struct alignas(64) Slot {
 // Makes `count` unlocked mutexes of the zeroed, shared memory at `slots`.
 void init(const char* op, Slot* slots, int64_t count);
 
-// Raises unless the bytes are a slot of this library and libc, in this pid namespace.
-void check_slot(const char* op, const Slot* slot);
+// A private copy of the header, for others may write to the slot at any time. Raises unless it is
+// one of this library and libc, in this pid namespace.
+Header read_header(const char* op, const Slot* slot);
+
+// The same for a slot that may have been unmapped since the op began to wait: raises then.
+Header read_header_after_wait(const char* op, const Slot* slot);
 
 // The thread that holds the mutex as the kernel sees it, or 0. May change at any time.
 uint32_t owner_of(const Slot* slot);
+
+// The same for a slot that may have been unmapped: 0 then.
+uint32_t owner_after_wait(const Slot* slot);
 
 static_assert(sizeof(Header) == 64);
 static_assert(sizeof(pthread_mutex_t) <= 64);
