@@ -14,6 +14,9 @@ import torch
 import torch.multiprocessing
 from torch import Tensor
 
+# The attributes that each process has its own of.
+_LOCAL = ("_tensor", "_address")
+
 _Self = TypeVar("_Self", bound="SharedObject")
 
 
@@ -40,6 +43,12 @@ class SharedObject:
         super().__init_subclass__()
         ForkingPickler.register(cls, _reduce)
 
+    def _cell(self) -> Tensor:
+        """Return the tensor, after a look at whether torch has moved it since it was made."""
+        if self._tensor.data_ptr() != self._address:
+            self._check_not_moved()
+        return self._tensor
+
     @property
     def tensor(self) -> Tensor:
         """The shared tensor inside, for the registered ops and for C++. Plain writes to it race."""
@@ -52,10 +61,6 @@ class SharedObject:
                 f"{type(self).__name__}: tensor must stay where it was made, got one that was "
                 "moved (share_memory_, set_, .data = or resize_): others no longer share it"
             )
-
-    def _settings(self) -> dict[str, Any]:
-        """What travels beside the tensor."""
-        return {}
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = type(self).__name__
@@ -74,7 +79,8 @@ def _reduce(shared: SharedObject) -> tuple[Any, ...]:
             f"{name}: sharing strategy must be {shared._strategy!r}, under which it was made, got "
             f"{strategy!r}: torch would move the memory away from those who share it"
         )
-    settings = {"_strategy": strategy, **shared._settings()}
+    # What others set on the object, or a subclass, travels too.
+    settings = {key: value for key, value in vars(shared).items() if key not in _LOCAL}
     return _rebuild, (type(shared), shared._tensor, settings)
 
 

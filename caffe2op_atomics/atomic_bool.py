@@ -32,11 +32,11 @@ class AtomicBool(SharedObject):
 
     def set(self) -> None:
         """Make the flag true."""
-        _store(self._tensor, 1)
+        _store(self._cell(), 1)
 
     def clear(self) -> None:
         """Make the flag false."""
-        _store(self._tensor, 0)
+        _store(self._cell(), 0)
 
     def set_if(self, condition: bool | Tensor) -> None:
         """Make the flag true if ``condition`` is true, and leave it alone if it is not.
@@ -49,7 +49,7 @@ class AtomicBool(SharedObject):
             RuntimeError: if a tensor has another dtype, device or number of elements.
         """
         if isinstance(condition, Tensor):
-            _conditional_set(self._tensor, condition)
+            _conditional_set(self._cell(), condition)
         elif isinstance(condition, bool):
             if condition:
                 self.set()
@@ -60,7 +60,7 @@ class AtomicBool(SharedObject):
 
     def is_set(self) -> bool:
         """Return whether the flag is true."""
-        return bool(_load(self._tensor))
+        return bool(_load(self._cell()))
 
     def __bool__(self) -> bool:
         return self.is_set()

@@ -46,24 +46,24 @@ class Counter(SharedObject):
 
     def next(self) -> int:
         """Add 1 and return the value before: a ticket that nobody else gets."""
-        return int(_fetch_add(self._tensor, 1))
+        return int(_fetch_add(self._cell(), 1))
 
     def fetch_add(self, n: int) -> int:
         """Add ``n`` and return the value before."""
-        return int(_fetch_add(self._tensor, operator.index(n)))
+        return int(_fetch_add(self._cell(), operator.index(n)))
 
     def __iadd__(self, n: int) -> Counter:
-        _add(self._tensor, operator.index(n))
+        _add(self._cell(), operator.index(n))
         return self
 
     def __isub__(self, n: int) -> Counter:
-        _sub(self._tensor, operator.index(n))
+        _sub(self._cell(), operator.index(n))
         return self
 
     @property
     def value(self) -> int:
         """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
-        return int(_load(self._tensor))
+        return int(_load(self._cell()))
 
     @value.setter
     def value(self, _: int) -> NoReturn:

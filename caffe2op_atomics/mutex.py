@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import torch
 
@@ -145,9 +145,6 @@ class Mutex(SharedObject):
     def owner(self) -> int | None:
         """Return the thread id (``threading.get_native_id``) of the holder, or None."""
         return int(_owner(self._tensor)) or None
-
-    def _settings(self) -> dict[str, Any]:
-        return {"_on_owner_died": self._on_owner_died}
 
     def __enter__(self) -> Mutex:
         self.acquire()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import threading
 import time
@@ -222,14 +223,36 @@ def test_other_pid_namespace_is_refused():
     run_processes(1, lock_in_a_new_pid_namespace, Mutex())
 
 
-def test_unused_mutexes_leave_no_mappings():
+def lock_and_unlock(mutex):
+    ops.mutex_lock(mutex)
+    ops.mutex_unlock(mutex)
+
+
+def lock_in_a_thread_that_ends(mutex):
+    in_thread(lambda: ops.mutex_lock(mutex))
+
+
+@pytest.mark.parametrize("use", [lock_and_unlock, lock_in_a_thread_that_ends])
+def test_unused_mutexes_leave_no_mappings(use):
     def mappings() -> int:
         return len(Path("/proc/self/maps").read_text().splitlines())
 
     before = mappings()
     for _ in range(300):
         mutex = ops.create_mutex()
-        ops.mutex_lock(mutex)
-        ops.mutex_unlock(mutex)
-    del mutex
+        use(mutex)
+        lock_and_unlock(ops.create_mutex())
     assert mappings() - before < 60
+
+
+def lock_without_a_file_descriptor(_: int, used: Mutex, new: Mutex) -> None:
+    lock_and_unlock(used.tensor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    with used:
+        assert in_thread(lambda: used.acquire(timeout=0.1)) is False
+    with pytest.raises(RuntimeError, match="system must let /proc/self/maps be read, got Too many"):
+        new.acquire()
+
+
+def test_only_the_first_lock_needs_a_file_descriptor():
+    run_processes(1, lock_without_a_file_descriptor, Mutex(), Mutex())

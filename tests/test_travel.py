@@ -93,13 +93,22 @@ def test_receiver_can_send_on(method):
 
 
 class Steps(Counter):
-    """A subclass of a user."""
+    """A subclass of a user, with an attribute of its own."""
+
+    def __init__(self, initial: int) -> None:
+        super().__init__(initial)
+        self.name = "steps"
+
+
+def use_steps(steps: Steps, flag: AtomicBool, mutex: Mutex) -> None:
+    assert steps.name == "steps"
+    use(steps, flag, mutex)
 
 
 def test_subclass_travels_as_itself():
     context = mp.get_context("spawn")
     steps = Steps(4)
-    process = context.Process(target=use, args=(steps, AtomicBool(), Mutex()))
+    process = context.Process(target=use_steps, args=(steps, AtomicBool(), Mutex()))
     process.start()
     join(process)
     assert steps.value == 5
@@ -128,6 +137,25 @@ def test_other_sharing_strategy_is_refused(kind):
             multiprocessing.reduction.ForkingPickler.dumps(shared)
     finally:
         mp.set_sharing_strategy(before)
+
+
+USES = {
+    Counter: [Counter.next, lambda c: c.fetch_add(1), lambda c: c.value, lambda c: c.__iadd__(1)],
+    AtomicBool: [AtomicBool.is_set, AtomicBool.set, AtomicBool.clear, lambda f: f.set_if(True)],
+}
+
+
+@pytest.mark.parametrize("kind", USES)
+def test_moved_memory_is_noticed_by_every_use(kind):
+    shared = kind()
+    torch.multiprocessing.set_sharing_strategy("file_system")
+    try:
+        multiprocessing.reduction.ForkingPickler.dumps(shared.tensor)  # torch moves it
+    finally:
+        torch.multiprocessing.set_sharing_strategy("file_descriptor")
+    for use_it in USES[kind]:
+        with pytest.raises(RuntimeError, match="tensor must stay where it was made"):
+            use_it(shared)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,11 +5,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "../../fail.h"
 
@@ -25,10 +30,18 @@ Key key_of(const Slot* slot, const Header& header) {
   return {slot - header.slot, {header.id[0], header.id[1]}};
 }
 
+// A thread ended while it held the slot: a user of the bank until the kernel has seen to it.
+struct Orphan {
+  Bank* bank;
+  const Slot* slot;
+  uint32_t thread_id;
+};
+
 struct Registry {
   std::mutex mutex;
   std::list<Bank> banks;       // those with users or found by `found`
   std::map<Key, Bank*> found;  // by the caller's address of slot 0 and the bank's id
+  std::vector<Orphan> orphans;
   uint64_t clock = 0;
 };
 
@@ -48,6 +61,11 @@ void unmap(Registry& all, std::list<Bank>::iterator bank) {
 }
 
 void trim(Registry& all) {
+  std::erase_if(all.orphans, [](const Orphan& orphan) {
+    const bool seen_to = owner_of(orphan.slot) != orphan.thread_id;
+    if (seen_to) --orphan.bank->users;
+    return seen_to;
+  });
   for (;;) {
     size_t idle = 0;
     auto oldest = all.banks.end();
@@ -66,7 +84,7 @@ Bank duplicate(const char* op, const Slot* slot, const Header& header) {
   const auto begin =
       reinterpret_cast<uintptr_t>(first);  // to be compared with the kernel's numbers
   const size_t length = header.slots * sizeof(Slot);
-  const auto mapping = find_mapping(first);
+  const auto mapping = find_mapping(op, first);
   if (!mapping || begin + length > mapping->end || !mapping->shared) fail_copy(op);
   if (!mapping->writable) fail(op, "mutex", "be writable", "a read-only mapping");
   if (mapping->backing != Backing{header.device, header.inode, header.offset}) fail_copy(op);
@@ -77,7 +95,8 @@ Bank duplicate(const char* op, const Slot* slot, const Header& header) {
   // Old size 0 asks for a second mapping of the same shared memory. The address is the caller's
   // page, given to the kernel and not dereferenced.
   void* const pages = mremap(reinterpret_cast<void*>(page_begin), 0, bytes, MREMAP_MAYMOVE);
-  if (pages == MAP_FAILED) fail_copy(op);  // EINVAL: private memory
+  if (pages == MAP_FAILED && errno == EINVAL) fail_copy(op);  // private memory
+  if (pages == MAP_FAILED) fail(op, "system", "map the mutex again", std::strerror(errno));
   auto* const slots = static_cast<char*>(pages) + (begin - page_begin);
   // The same bytes as the caller's slots, at the same distance from a page start.
   return {reinterpret_cast<Slot*>(slots), pages, bytes, mapping->backing, 0, 0};
@@ -90,6 +109,7 @@ void unlock_registry() { registry().mutex.unlock(); }
 void reset_registry() {
   Registry& all = registry();
   for (Bank& bank : all.banks) bank.users = 0;
+  all.orphans.clear();
   all.mutex.unlock();
 }
 
@@ -102,8 +122,13 @@ void fail_copy(const char* op) {
        "a copy (clone, deepcopy, load and share_memory_ copy; make a new one with create_mutex)");
 }
 
-bool same_memory(const Slot* slot, const Pin& pin) {
-  const auto mapping = find_mapping(slot);
+bool same_memory(const char* op, const Slot* slot, const Pin& pin) {
+  std::optional<Mapping> mapping;
+  try {
+    mapping = find_mapping(op, slot);
+  } catch (const std::runtime_error&) {
+    return true;  // cannot be told; once acquired, the lock word at the caller's address tells
+  }
   if (!mapping) return false;
   Backing expected = pin.bank().backing;
   // Both are addresses in one array.
@@ -134,6 +159,13 @@ Pin::~Pin() {
   Registry& all = registry();
   const std::lock_guard<std::mutex> guard(all.mutex);
   if (--bank_->users == 0) trim(all);
+}
+
+void Pin::orphan(uint32_t thread_id) {
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> guard(all.mutex);
+  all.orphans.push_back({bank_, slot_, thread_id});
+  bank_ = nullptr;
 }
 
 Pin::Pin(Pin&& other) noexcept

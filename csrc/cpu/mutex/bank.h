@@ -39,7 +39,11 @@ class Pin {
   // The caller's slot lies in other memory than this duplicate by now: never find it again.
   void forget();
 
-  // Leaves the user counted for ever: its thread ends, and the kernel still has to walk the memory.
+  // The thread ends while it holds the slot: it stays a user until the kernel has noted its death
+  // in the slot, for which the memory has to be there.
+  void orphan(uint32_t thread_id);
+
+  // In the child of a fork, which starts without users.
   void abandon() { bank_ = nullptr; }
 
  private:
@@ -48,7 +52,7 @@ class Pin {
 };
 
 // The caller's `slot` lies in the memory that the duplicate maps. Slow: asks the kernel.
-bool same_memory(const Slot* slot, const Pin& pin);
+bool same_memory(const char* op, const Slot* slot, const Pin& pin);
 
 [[noreturn]] void fail_copy(const char* op);
 

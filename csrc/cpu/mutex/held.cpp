@@ -12,10 +12,9 @@ namespace atomics::mutex {
 
 namespace {
 
-thread_local HeldMutexes held_by_this_thread;
 thread_local uint32_t id_of_this_thread = 0;
+thread_local HeldMutexes held_by_this_thread;
 
-// The child of a fork holds nothing: its parent's thread still does.
 void forget_in_child() {
   held_by_this_thread.forget_all();
   id_of_this_thread = 0;
@@ -30,6 +29,10 @@ HeldMutexes& held_mutexes() { return held_by_this_thread; }
 uint32_t thread_id() {
   if (id_of_this_thread == 0) id_of_this_thread = static_cast<uint32_t>(syscall(SYS_gettid));
   return id_of_this_thread;
+}
+
+HeldMutexes::~HeldMutexes() {
+  for (Held& each : held_) each.pin.orphan(thread_id());
 }
 
 void HeldMutexes::remove(const Held& held) {

@@ -15,8 +15,8 @@ struct Held {
 
 class HeldMutexes {
  public:
-  // Runs before the kernel walks this thread's robust mutexes, so their memory has to stay.
-  ~HeldMutexes() { forget_all(); }
+  // Runs before the kernel walks this thread's robust mutexes.
+  ~HeldMutexes();
 
   void add(Held held) { held_.push_back(std::move(held)); }
   void remove(const Held& held);
@@ -26,6 +26,7 @@ class HeldMutexes {
   // Raises if the thread holds as many as the kernel would recover.
   void check_room(const char* op) const;
 
+  // In the child of a fork, which holds nothing: its parent's thread still does.
   void forget_all();
 
  private:

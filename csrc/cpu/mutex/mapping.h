@@ -23,8 +23,9 @@ struct Mapping {
   Backing backing;  // of the address that was asked for
 };
 
-// Reads /proc/self/maps: some 100 microseconds, so never on a fast path.
-std::optional<Mapping> find_mapping(const void* address);
+// The mapping of an address, from /proc/self/maps: some 100 microseconds, so never on a fast path.
+// Nothing if there is none. Raises if the file cannot be read, as without a free file descriptor.
+std::optional<Mapping> find_mapping(const char* op, const void* address);
 
 // Copies memory that may be unmapped, by way of the kernel; false if it is.
 bool read_memory(const void* from, void* to, size_t bytes);

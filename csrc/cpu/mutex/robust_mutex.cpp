@@ -75,7 +75,7 @@ std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, in
            "one that was not, and is lost");
     }
     case EDEADLK:
-      if (!same_memory(caller, pin)) return std::nullopt;
+      if (!same_memory(op, caller, pin)) return std::nullopt;
       fail_owner(op, "not be held by the calling thread", thread_id());
     case EBUSY:
     case ETIMEDOUT:
@@ -105,7 +105,7 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
                           [&] { return owner_of(caller); });
   // From the first wait on, the caller's memory may go, and is only read by way of the kernel.
   for (bool waited = false; !acquired || *acquired == kNotAcquired; waited = true) {
-    if (!acquired || (waited && !same_memory(caller, pin))) {
+    if (!acquired || (waited && !same_memory(op, caller, pin))) {
       pin.forget();
       pin = Pin(op, caller, read_header_after_wait(op, caller));
     } else if (waited && !forever && Clock::now() >= deadline) {
@@ -129,7 +129,7 @@ Acquired try_lock(const char* op, const Slot* caller) {
     // Different words in what should be one memory: worth the look that every busy try cannot pay.
     const bool other =
         !acquired || (*acquired == kNotAcquired && owner_of(caller) != owner_of(&slot) &&
-                      !same_memory(caller, pin));
+                      !same_memory(op, caller, pin));
     if (!other) return *acquired;
     pin.forget();
     pin = Pin(op, caller, read_header(op, caller));
@@ -145,7 +145,7 @@ void unlock(const char* op, const Slot* caller) {
   }
   // Another address is the same mutex only if it is the same memory: the bytes can be a copy's.
   if (owner_of(caller) != thread_id() ||
-      (caller != held->caller && !same_memory(caller, held->pin))) {
+      (caller != held->caller && !same_memory(op, caller, held->pin))) {
     fail_copy(op);
   }
   release(*held);

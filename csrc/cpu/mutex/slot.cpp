@@ -13,7 +13,7 @@
 namespace atomics::mutex {
 
 void init(const char* op, Slot* slots, int64_t count) {
-  const auto mapping = find_mapping(slots);
+  const auto mapping = find_mapping(op, slots);
   // Addresses as numbers, to compare them with the kernel's.
   const auto end = reinterpret_cast<uintptr_t>(slots + count);
   if (!mapping || !mapping->shared || end > mapping->end) {
