@@ -110,7 +110,7 @@ class Mutex(SharedObject):
                     "guards, call consistent(), then release()"
                 )
             self.consistent()
-        return bool(status)
+        return status != _NOT_ACQUIRED  # no call here: a signal handler could run after it
 
     def _wait(self, timeout: float) -> int:
         deadline = time.monotonic() + timeout

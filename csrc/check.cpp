@@ -10,9 +10,10 @@
 
 namespace atomics {
 
-void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other) {
+void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other,
+                  const char* like) {
   if (target.device() != other.device()) {
-    fail(op, name, "be on " + device_name(target.device()) + " like target",
+    fail(op, name, "be on " + device_name(target.device()) + " like " + like,
          device_name(other.device()));
   }
 }
@@ -113,7 +114,8 @@ void check_no_internal_overlap(const char* op, const View& view) {
 
 void check_no_overlap(const char* op, const View& target, const View& other) {
   if (overlaps(target, other)) {
-    fail(op, other.name, "not share memory with target", "an overlapping tensor");
+    fail(op, other.name, std::string("not share memory with ") + target.name,
+         "an overlapping tensor");
   }
 }
 

@@ -13,7 +13,8 @@ namespace atomics {
 
 // `other` is on the device of `target`, and of its dtype. Backends see mixed devices too: a CPU
 // tensor beside a meta tensor reaches the Meta kernel, where no size may be asked for.
-void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other);
+void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other,
+                  const char* like = "target");
 void check_same_dtype(const char* op, const Tensor& target, const char* name, const Tensor& other);
 
 // A create op asks for no device or for the CPU: locks and flags live nowhere else.

@@ -48,12 +48,12 @@ bool overlaps_itself(const View& view) {
   }
   std::sort(dims.begin(), dims.end());
   if (dims[0].first == 0) return true;
-  int64_t reach = 0;  // of the dimensions with smaller strides
-  const bool nested = std::all_of(dims.begin(), dims.end(), [&](auto dim) {
-    const bool steps_over = dim.first > reach;
-    reach += dim.first * (dim.second - 1);
-    return steps_over;
-  });
+  int64_t reach = 0;  // of the dimensions with smaller strides, in the end of all
+  bool nested = true;
+  for (const auto& [stride, size] : dims) {
+    nested = nested && stride > reach;
+    reach += stride * (size - 1);
+  }
   if (nested) return false;
 
   std::vector<bool> seen(static_cast<size_t>(reach) + 1);

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import re
 from collections.abc import Callable
 from functools import partial
+from operator import mul
+from random import Random
 from typing import Any
 
 import pytest
@@ -131,6 +134,21 @@ def test_tensor_whose_storage_shrank_is_refused(op, left):
         argument_name = op.overload._schema.arguments[position].name
         message = f"{name}: {argument_name} {LOST_MEMORY.format(left)}"
         assert_refused(op.overload, tuple(args), message)
+
+
+def test_overlap_of_strided_targets_is_found_exactly():
+    random = Random(0)
+    for _ in range(3000):
+        sizes = [random.randint(1, 5) for _ in range(random.randint(1, 4))]
+        strides = [random.randint(0, 60) for _ in sizes]
+        offsets = [sum(map(mul, index, strides)) for index in itertools.product(*map(range, sizes))]
+        target = torch.zeros(max(offsets) + 1).as_strided(sizes, strides)
+        if len(set(offsets)) == len(offsets):
+            atomics.add_(target, torch.ones(()))
+            assert target.eq(1).all()
+        else:
+            with pytest.raises(RuntimeError, match="target must not overlap itself"):
+                atomics.add_(target, torch.ones(()))
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
@@ -300,7 +318,7 @@ def value(number: int, dtype: torch.dtype) -> Tensor:
         (
             "atomic_fetch_add",
             (value(1, I32), value(1, I32).to("meta")),
-            "increment must be on cpu like target, got meta",
+            "increment must be on cpu like mutex, got meta",
         ),
         ("atomic_iter", (value(1, I32),), "iter must have dtype int64, got int32"),
         ("atomic_iter", (row(I64),), "iter must have one element, got shape [3]"),
@@ -316,6 +334,18 @@ def test_caffe2_op_refuses_and_releases_the_mutex(op, args, rule):
     mutex = atomics.create_mutex()
     assert_refused(partial(getattr(atomics, op), mutex), args, f"{op}: {rule}")
     assert atomics.mutex_owner(mutex) == 0
+
+
+def test_caffe2_op_refuses_a_value_inside_the_mutex():
+    mutex = atomics.create_mutex()
+    words, numbers = mutex.view(I32)[0, 16], mutex.view(I64)[0, 8]
+    rule = "must not share memory with mutex, got an overlapping tensor"
+    assert_refused(
+        atomics.atomic_fetch_add,
+        (mutex, words, value(1, I32)),
+        f"atomic_fetch_add: mut_value {rule}",
+    )
+    assert_refused(atomics.atomic_iter, (mutex, numbers), f"atomic_iter: iter {rule}")
 
 
 @pytest.mark.parametrize(

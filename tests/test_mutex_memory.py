@@ -163,6 +163,20 @@ def test_byte_copy_at_the_old_address_is_refused_and_the_death_is_passed_on(
     assert ops.mutex_lock(alias, 0, 5) == 1
 
 
+def test_byte_copy_made_while_held_here_is_refused_at_the_old_address(x_path, tmp_path):
+    x, alias = new_mutex(x_path), mapped(x_path)
+    address = x.data_ptr()
+    forged = tmp_path / "copy"
+    ops.mutex_lock(x)
+    forged.write_bytes(bytes(x.untyped_storage()))  # its lock word names this thread
+    ops.mutex_unlock(x)
+    del x
+    copied = mapped_at(forged, address)
+    with pytest.raises(RuntimeError, match=r"^mutex_lock: mutex must be the memory that"):
+        ops.mutex_lock(copied, 0, 5)
+    assert ops.mutex_owner(alias) == 0
+
+
 def saved_and_loaded(mutex: Tensor) -> Tensor:
     file = io.BytesIO()
     torch.save(mutex, file)

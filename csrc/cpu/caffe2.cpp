@@ -30,12 +30,13 @@ struct AtomicFetchAdd {
     const View value("mut_value", mut_value);
     const View step("increment", increment);
     for (const View* each : {&value, &step}) {
-      check_device(kName, mutex, each->name, each->tensor);
+      check_device(kName, mutex, each->name, each->tensor, "mutex");
       check_dtype(kName, *each, TypeList<T>{});
       check_one_element(kName, *each);
       check_memory(kName, *each);
     }
     const auto* slot = slot_of(kName, mutex, 0);
+    check_no_overlap(kName, {"mutex", mutex}, value);
 
     const mutex::OpLock lock(kName, slot);
     // Atomic although locked: others may read the value without the mutex.
@@ -54,11 +55,12 @@ struct AtomicIter {
 
   static Tensor call(Tensor mutex, Tensor iter) {
     const View view("iter", iter);
-    check_device(kName, mutex, "iter", iter);
+    check_device(kName, mutex, "iter", iter, "mutex");
     check_dtype(kName, view, TypeList<int64_t>{});
     check_one_element(kName, view);
     check_memory(kName, view);
     const auto* slot = slot_of(kName, mutex, 0);
+    check_no_overlap(kName, {"mutex", mutex}, view);
 
     const mutex::OpLock lock(kName, slot);
     const Ref<int64_t, Single> cell(static_cast<int64_t*>(iter.mutable_data_ptr()));
@@ -111,12 +113,13 @@ struct ConditionalSetAtomicBool {
   static void call(Tensor atomic_bool, Tensor condition) {
     constexpr auto kName = "conditional_set_atomic_bool";
     const View view("condition", condition);
-    check_device(kName, atomic_bool, "condition", condition);
+    check_device(kName, atomic_bool, "condition", condition, "atomic_bool");
     check_dtype(kName, view, TypeList<bool>{});
     check_one_element(kName, view);
     check_memory(kName, view);
     const auto flag = flag_of(kName, atomic_bool);
-    if (*static_cast<const bool*>(condition.const_data_ptr())) flag.store(1);
+    // As a byte: a bool that was made of other bytes can hold more than 0 and 1.
+    if (*static_cast<const uint8_t*>(condition.const_data_ptr()) != 0) flag.store(1);
   }
 };
 

@@ -102,7 +102,7 @@ struct CreateAtomicBoolLikeShape {
 struct ConditionalSetAtomicBoolShape {
   static std::string name() { return "conditional_set_atomic_bool"; }
   static void call(Tensor atomic_bool, Tensor condition) {
-    check_device("conditional_set_atomic_bool", atomic_bool, "condition", condition);
+    check_device("conditional_set_atomic_bool", atomic_bool, "condition", condition, "atomic_bool");
   }
 };
 
@@ -119,8 +119,8 @@ struct AtomicFetchAddShape {
   static constexpr const char* kName = sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
   static std::string name() { return kName; }
   static std::tuple<Tensor, Tensor> call(Tensor mutex, Tensor mut_value, Tensor increment) {
-    check_device(kName, mutex, "mut_value", mut_value);
-    check_device(kName, mutex, "increment", increment);
+    check_device(kName, mutex, "mut_value", mut_value, "mutex");
+    check_device(kName, mutex, "increment", increment, "mutex");
     constexpr auto kType = CppTypeToScalarType<T>::value;
     return {empty(0, nullptr, kType, DeviceType::Meta), empty(0, nullptr, kType, DeviceType::Meta)};
   }
@@ -129,7 +129,7 @@ struct AtomicFetchAddShape {
 struct AtomicIterShape {
   static std::string name() { return "atomic_iter"; }
   static Tensor call(Tensor mutex, Tensor iter) {
-    check_device("atomic_iter", mutex, "iter", iter);
+    check_device("atomic_iter", mutex, "iter", iter, "mutex");
     return contiguous_like(iter);
   }
 };

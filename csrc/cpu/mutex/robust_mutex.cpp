@@ -48,15 +48,18 @@ void unlock_with(Slot& slot, uint32_t news) {
 }
 
 // What came of an attempt on the duplicate, by its error; nothing if the duplicate proved to be of
-// other memory than the caller's slot, whose `owner` the caller gives.
-template <class Owner>
+// other memory than the caller's slot, in which `turn_is` looks. The lock word alone does not tell:
+// a copy that was made while this thread held the mutex names it as well.
+template <class TurnIs>
 std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, int error,
-                                Owner&& owner) {
+                                TurnIs&& turn_is) {
   Slot& slot = pin.slot();
   switch (error) {
     case 0:
     case EOWNERDEAD: {
-      const bool mine = owner() == thread_id();
+      const auto turn = static_cast<uint16_t>(slot.header.turn + 1);
+      __atomic_store_n(&slot.header.turn, turn, __ATOMIC_RELAXED);
+      const bool mine = turn_is(caller, turn);
       uint32_t news = __atomic_load_n(&slot.header.news, __ATOMIC_RELAXED);
       if (error == EOWNERDEAD) {
         __atomic_fetch_add(&slot.header.recoveries, 1, __ATOMIC_RELAXED);
@@ -101,8 +104,7 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
   const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(bounded);
 
   Pin pin(op, caller, read_header(op, caller));
-  auto acquired = outcome(op, caller, pin, pthread_mutex_trylock(&pin.slot().mutex),
-                          [&] { return owner_of(caller); });
+  auto acquired = outcome(op, caller, pin, pthread_mutex_trylock(&pin.slot().mutex), turn_is);
   // From the first wait on, the caller's memory may go, and is only read by way of the kernel.
   for (bool waited = false; !acquired || *acquired == kNotAcquired; waited = true) {
     if (!acquired || (waited && !same_memory(op, caller, pin))) {
@@ -113,8 +115,7 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
     }
     const auto left = forever ? Clock::duration(kSlice) : deadline - Clock::now();
     const auto wait = std::clamp<Clock::duration>(left, Clock::duration(0), kSlice);
-    acquired = outcome(op, caller, pin, lock_for(&pin.slot().mutex, wait),
-                       [&] { return owner_after_wait(caller); });
+    acquired = outcome(op, caller, pin, lock_for(&pin.slot().mutex, wait), turn_is_after_wait);
   }
   return *acquired;
 }
@@ -125,7 +126,7 @@ Acquired try_lock(const char* op, const Slot* caller) {
     Slot& slot = pin.slot();
     int error = pthread_mutex_trylock(&slot.mutex);
     if (error == EDEADLK) error = EBUSY;  // as threading.Lock: no error, just not acquired
-    const auto acquired = outcome(op, caller, pin, error, [&] { return owner_of(caller); });
+    const auto acquired = outcome(op, caller, pin, error, turn_is);
     // Different words in what should be one memory: worth the look that every busy try cannot pay.
     const bool other =
         !acquired || (*acquired == kNotAcquired && owner_of(caller) != owner_of(&slot) &&

@@ -72,11 +72,6 @@ Header check_header(const char* op, const Header& header) {
   return header;
 }
 
-uint32_t owner_in(int word) {
-  constexpr uint32_t kThreadId = 0x3fffffff;  // the bits above are the kernel's flags
-  return static_cast<uint32_t>(word) & kThreadId;
-}
-
 }  // namespace
 
 Header read_header(const char* op, const Slot* slot) { return check_header(op, slot->header); }
@@ -90,12 +85,18 @@ Header read_header_after_wait(const char* op, const Slot* slot) {
 }
 
 uint32_t owner_of(const Slot* slot) {
-  return owner_in(__atomic_load_n(&slot->mutex.__data.__lock, __ATOMIC_RELAXED));
+  constexpr uint32_t kThreadId = 0x3fffffff;  // the bits above are the kernel's flags
+  const auto* word = &slot->mutex.__data.__lock;
+  return static_cast<uint32_t>(__atomic_load_n(word, __ATOMIC_RELAXED)) & kThreadId;
 }
 
-uint32_t owner_after_wait(const Slot* slot) {
-  int word = 0;
-  return read_memory(&slot->mutex.__data.__lock, &word, sizeof(word)) ? owner_in(word) : 0;
+bool turn_is(const Slot* slot, uint16_t turn) {
+  return __atomic_load_n(&slot->header.turn, __ATOMIC_RELAXED) == turn;
+}
+
+bool turn_is_after_wait(const Slot* slot, uint16_t turn) {
+  uint16_t seen = 0;
+  return read_memory(&slot->header.turn, &seen, sizeof(seen)) && seen == turn;
 }
 
 }  // namespace atomics::mutex

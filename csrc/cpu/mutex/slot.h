@@ -36,8 +36,8 @@ struct Header {
   uint16_t mutex_size;
   uint16_t slot;   // which slot of its bank this is
   uint16_t slots;  // how many the bank has
-  uint16_t unused;
-  uint64_t id[2];          // random, one per bank
+  uint16_t turn;   // counts acquisitions: seen to change at two addresses, they are one memory
+  uint64_t id[2];  // random, one per bank
   uint32_t pid_namespace;  // thread ids mean something in one namespace only
   uint32_t device;         // device, inode, offset: where the bank was made. A byte copy lies
   uint64_t inode;          // elsewhere, which is how it is told from the original.
@@ -64,8 +64,9 @@ Header read_header_after_wait(const char* op, const Slot* slot);
 // The thread that holds the mutex as the kernel sees it, or 0. May change at any time.
 uint32_t owner_of(const Slot* slot);
 
-// The same for a slot that may have been unmapped: 0 then.
-uint32_t owner_after_wait(const Slot* slot);
+// Whether the slot shows this turn; the second for one that may have been unmapped.
+bool turn_is(const Slot* slot, uint16_t turn);
+bool turn_is_after_wait(const Slot* slot, uint16_t turn);
 
 static_assert(sizeof(Header) == 64);
 static_assert(sizeof(pthread_mutex_t) <= 64);
