@@ -35,6 +35,7 @@ format: $(PACKAGE)
 
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/usual_ways.py
+	$(BIN)/python benchmarks/lockfree.py
 
 wheel: $(REQUIREMENTS)
 	rm -rf dist

@@ -24,7 +24,6 @@ from torch import Tensor
 import caffe2op_atomics  # noqa: F401  (registers the ops)
 
 ROUNDS = 7
-SECONDS = 0.1  # of each measurement
 
 _ops = torch.ops.atomics
 
@@ -97,11 +96,11 @@ def cases() -> list[Case]:
     ]
 
 
-def seconds_per_call(update: Update, case: Case, threads: int) -> float:
-    """Return the time of a call while all threads make calls."""
+def seconds_per_call(update: Update, case: Case, threads: int, seconds: float) -> float:
+    """Return the time of a call while all threads make calls, for some ``seconds``."""
     start = time.perf_counter()
     update(case.target, case.other)
-    calls = max(int(SECONDS / (time.perf_counter() - start)), 1)
+    calls = max(int(seconds / (time.perf_counter() - start)), 1)
     barrier = threading.Barrier(threads + 1)
 
     def work() -> None:
@@ -118,12 +117,12 @@ def seconds_per_call(update: Update, case: Case, threads: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def measure(case: Case, threads: int) -> Result:
+def measure(case: Case, threads: int, seconds: float) -> Result:
     """Measure both sides in turn, several times."""
     times: dict[str, list[float]] = {"torch": [], "ours": []}
     for _ in range(ROUNDS):
-        times["torch"].append(seconds_per_call(case.torch, case, threads))
-        times["ours"].append(seconds_per_call(case.ours, case, threads))
+        times["torch"].append(seconds_per_call(case.torch, case, threads, seconds))
+        times["ours"].append(seconds_per_call(case.ours, case, threads, seconds))
     medians = [statistics.median(times[side]) * 1e9 / case.other.numel() for side in times]
     return Result(case.name, threads, *medians)
 
@@ -134,11 +133,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=0.1, help="of each measurement")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
-    results = [measure(case, threads) for case in cases() for threads in arguments.threads]
+    results = [
+        measure(case, threads, arguments.seconds)
+        for case in cases()
+        for threads in arguments.threads
+    ]
     if arguments.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
         return

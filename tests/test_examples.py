@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -70,3 +71,9 @@ def test_hogwild_digits_works_after_the_parent_used_intra_op_threads(tmp_path):
 def test_benchmark_of_the_usual_ways():
     out = run("benchmarks/usual_ways.py", "--calls", "500", "--workers", "2")
     assert "counter += 1" in out
+
+
+@pytest.mark.timeout(240)
+def test_benchmark_of_the_lockfree_ops():
+    out = run("benchmarks/lockfree.py", "--seconds", "0.001", "--threads", "2", "--json")
+    assert {"name", "threads", "torch", "ours"} == set(json.loads(out)[0])
