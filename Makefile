@@ -1,6 +1,7 @@
 # make demo    what this is good for, in about a minute
 # make test    lint and the whole test suite
-# PYTHON=python3.12 chooses another interpreter, VENV=somewhere another environment.
+# PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
+# into which everything in requirements-dev.txt is installed.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -49,7 +50,7 @@ test-abi: wheel
 	cd tests && $(abspath $(ABI_VENV))/bin/pytest --ignore test_examples.py
 
 clean:
-	rm -rf build dist out *.egg-info caffe2op_atomics/*.so
+	rm -rf build dist out *.egg-info caffe2op_atomics/*.so $(PACKAGE)
 
 $(REQUIREMENTS): requirements-dev.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -109,12 +109,16 @@ def seconds_per_call(update: Update, case: Case, threads: int, seconds: float) -
             update(case.target, case.other)
         barrier.wait()
 
-    for _ in range(threads):
-        threading.Thread(target=work, daemon=True).start()
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
     barrier.wait()
     start = time.perf_counter()
     barrier.wait()
-    return (time.perf_counter() - start) / calls
+    end = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    return (end - start) / calls
 
 
 def measure(case: Case, threads: int, seconds: float) -> Result:

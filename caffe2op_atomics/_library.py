@@ -15,9 +15,10 @@ _registrations = torch.library.Library(NAMESPACE, "IMPL")
 
 
 def library_path() -> str:
-    """Return the path of the op library, for ``torch.ops.load_library`` or ``dlopen`` in C++.
+    """Return the path of the op library, for ``dlopen`` in a C++ program.
 
-    The library holds no Python symbol: a C++ program that links libtorch can load it.
+    The library holds no Python symbol: a C++ program that links libtorch can load it. A Python
+    program imports the package instead, which also keeps the ops out of compiled graphs.
     """
     return str(_PATH)
 

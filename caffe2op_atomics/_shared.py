@@ -62,11 +62,21 @@ class SharedObject:
                 "moved (share_memory_, set_, .data = or resize_): others no longer share it"
             )
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (int, float)):
+            raise TypeError(
+                f"a {type(self).__name__} is compared by identity, not with a number; "
+                "read it first (value, is_set(), locked())"
+            )
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = type(self).__name__
         raise TypeError(
-            f"cannot pickle or copy a {name}: the copy would share nothing. Pass it to a process "
-            "or a queue of torch.multiprocessing, which shares it; save its value in checkpoints"
+            f"cannot pickle or copy {name}: the copy would share nothing. Pass it to a process "
+            "or a queue of torch.multiprocessing, which shares it; checkpoints save what it holds"
         )
 
 

@@ -16,6 +16,13 @@ _add = torch.ops.atomics.add_.int
 _sub = torch.ops.atomics.sub_.int
 
 
+def _int64(n: int) -> int:
+    n = operator.index(n)
+    if not -(2**63) <= n < 2**63:
+        raise OverflowError(f"Counter: a number must fit in int64, got {n}")
+    return n
+
+
 class Counter(SharedObject):
     """An exact 64-bit counter, shared by all threads and processes that hold it.
 
@@ -28,7 +35,7 @@ class Counter(SharedObject):
 
     Raises:
         TypeError: if a number is not an integer.
-        RuntimeError: if a number does not fit in int64.
+        OverflowError: if a number does not fit in int64.
 
     Example:
         >>> counter = Counter(10)
@@ -41,7 +48,7 @@ class Counter(SharedObject):
 
     def __init__(self, initial: int = 0) -> None:
         tensor = shared_zeros((1,), torch.int64)
-        _store(tensor, operator.index(initial))
+        _store(tensor, _int64(initial))
         self._adopt(tensor)
 
     def next(self) -> int:
@@ -50,14 +57,14 @@ class Counter(SharedObject):
 
     def fetch_add(self, n: int) -> int:
         """Add ``n`` and return the value before."""
-        return int(_fetch_add(self._cell(), operator.index(n)))
+        return int(_fetch_add(self._cell(), _int64(n)))
 
     def __iadd__(self, n: int) -> Counter:
-        _add(self._cell(), operator.index(n))
+        _add(self._cell(), _int64(n))
         return self
 
     def __isub__(self, n: int) -> Counter:
-        _sub(self._cell(), operator.index(n))
+        _sub(self._cell(), _int64(n))
         return self
 
     @property

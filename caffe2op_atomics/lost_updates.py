@@ -51,7 +51,7 @@ def check_lost_updates(
     fn: Callable[[_Target], object],
     target: _Target,
     workers: int = 2,
-    calls: int = 10_000,
+    calls: int = 100_000,
     *,
     read: Callable[[_Target], Any] | None = None,
     start_method: str = "fork",
@@ -69,7 +69,7 @@ def check_lost_updates(
         target: what ``fn`` updates: a CPU tensor, which is copied to shared memory first and not
             changed itself, or another object that processes share, which is changed.
         workers: processes that update at once, at least 2.
-        calls: calls per worker, at least 1.
+        calls: calls per worker, at least 1. Fewer than the default end before workers meet.
         read: gives target's value, as a number or a tensor; for a tensor the tensor itself, for
             other objects ``target.value`` if not given.
         start_method: ``"fork"``, ``"spawn"`` or ``"forkserver"``.
@@ -79,6 +79,7 @@ def check_lost_updates(
         The report; ``print`` it.
 
     Raises:
+        TypeError: if there is no way to read ``target``.
         ValueError: if ``workers`` or ``calls`` is too small, or ``fn`` does not change ``target``.
         RuntimeError: if a worker raises or dies.
         TimeoutError: if a run takes longer than ``timeout``.
@@ -93,6 +94,11 @@ def check_lost_updates(
         raise ValueError(f"check_lost_updates: workers must be at least 2, got {workers}")
     if calls < 1:
         raise ValueError(f"check_lost_updates: calls must be at least 1, got {calls}")
+    if read is None and not isinstance(target, Tensor) and not hasattr(target, "value"):
+        raise TypeError(
+            "check_lost_updates: target must be a tensor, have a value, or come with read, "
+            f"got {type(target).__name__}"
+        )
     added = []
     for processes in (1, workers):
         # The same start for both runs: equal floating-point additions then round alike.
@@ -122,7 +128,10 @@ def _missing(expected: Tensor, actual: Tensor) -> float:
     """Return the part of ``expected`` that ``actual`` lacks."""
     total = expected.abs().sum()
     if total == 0:
-        raise ValueError("check_lost_updates: fn must change target, got one that does not")
+        raise ValueError(
+            "check_lost_updates: fn must change target, got one that does not, "
+            "or a target that processes do not share"
+        )
     return float(((expected - actual) * expected.sign()).sum() / total)
 
 

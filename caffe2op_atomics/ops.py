@@ -177,6 +177,8 @@ def index_add_(
         >>> index_add_(counts, 0, torch.tensor([2, 0, 2]), 1)
         tensor([1, 0, 2])
     """
+    if not isinstance(index, Tensor):
+        raise TypeError(f"index_add_: index must be a tensor, got {type(index).__name__}")
     source = _operand("index_add_", "source", source, target)
     if source.dim() == 0 and target.dim() > 0:
         source = source.expand(index.numel(), *target.shape[1:])
@@ -192,7 +194,8 @@ def _operand(op: str, name: str, value: Tensor | Number, target: Tensor) -> Tens
         raise TypeError(f"{op}: target must be a tensor, got {type(target).__name__}")
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{op}: {name} must be a tensor or a number, got {type(value).__name__}")
-    if not target.is_floating_point():
+    # Other dtypes are refused by the op, with the list of those it takes.
+    if target.dtype in (torch.int32, torch.int64):
         dtype = str(target.dtype).removeprefix("torch.")
         if not isinstance(value, numbers.Integral):
             raise ValueError(f"{op}: {name} must be an integer for {dtype} targets, got {value}")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support import run_threads
 
-from caffe2op_atomics import AtomicBool, Counter
+from caffe2op_atomics import AtomicBool, Counter, Mutex
 
 
 def test_counter_counts():
@@ -54,16 +54,28 @@ def test_counter_takes_integers_only(number):
 
 def test_counter_refuses_what_int64_cannot_hold():
     counter = Counter()
-    with pytest.raises((RuntimeError, OverflowError)):
-        counter.fetch_add(2**63)
-    with pytest.raises((RuntimeError, OverflowError)):
-        Counter(2**63)
+    for call in (Counter, counter.fetch_add, counter.__iadd__, counter.__isub__):
+        for number in (2**63, -(2**63) - 1):
+            with pytest.raises(OverflowError, match=f"must fit in int64, got {number}$"):
+                call(number)
     assert counter.value == 0
 
 
 def test_counter_is_neither_true_nor_false():
     with pytest.raises(TypeError, match=r"compare counter\.value$"):
         bool(Counter())
+
+
+@pytest.mark.parametrize("kind", [Counter, AtomicBool, Mutex])
+def test_comparison_with_a_number_is_refused_and_others_go_by_identity(kind):
+    shared, other = kind(), kind()
+    for number in (0, 1.0, True):
+        with pytest.raises(TypeError, match="is compared by identity, not with a number"):
+            shared == number  # noqa: B015
+    assert shared == shared
+    assert shared != other
+    assert shared != "text"
+    assert len({shared, other}) == 2
 
 
 def test_counter_tensor_is_the_cell():

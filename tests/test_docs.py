@@ -42,5 +42,5 @@ def test_readme_code_runs(tmp_path):
         [sys.executable, script], capture_output=True, text=True, timeout=200, check=True
     )
     first, last = result.stdout.splitlines()
-    assert first.startswith("20,000 updates by 2 workers: ")
+    assert first.startswith("200,000 updates by 2 workers: ")
     assert re.fullmatch(r"Counter\(value=\d+\) tensor\(True\)", last)

@@ -516,6 +516,17 @@ def test_vmap_and_functionalize_are_refused(op):
         ),
         (lambda: ops.add_([1], 1), TypeError, "add_: target must be a tensor, got list"),
         (
+            lambda: ops.index_add_(row(I64), 0, [0], 1),
+            TypeError,
+            "index_add_: index must be a tensor, got list",
+        ),
+        (
+            lambda: package.check_lost_updates(print, [0]),
+            TypeError,
+            "check_lost_updates: target must be a tensor, have a value, or come with read, "
+            "got list",
+        ),
+        (
             lambda: ops.index_add_(row(I64), 0, INDEX, 0.5),
             ValueError,
             "index_add_: source must be an integer for int64 targets, got 0.5",

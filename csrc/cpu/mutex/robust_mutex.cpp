@@ -79,7 +79,8 @@ std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, in
     }
     case EDEADLK:
       if (!same_memory(op, caller, pin)) return std::nullopt;
-      fail_owner(op, "not be held by the calling thread", thread_id());
+      fail(op, "mutex", "not be held by the calling thread",
+           "one that it holds (after a death: mutex_consistent, then mutex_unlock)");
     case EBUSY:
     case ETIMEDOUT:
       return kNotAcquired;
