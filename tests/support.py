@@ -1,4 +1,8 @@
-"""Workers for the tests: started behind a barrier, joined within a timeout, never left behind."""
+"""What several tests need.
+
+Workers: started behind a barrier, joined within a timeout, never left behind. And the check that a
+refused call changed nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 import torch.multiprocessing as mp
+from torch import Tensor
 
 TIMEOUT = 60
 
@@ -61,3 +67,18 @@ def run_processes(
     finally:
         for process in context.processes:
             process.kill()
+
+
+def _storage_bytes(tensor: Tensor) -> bytes:
+    """The memory behind a tensor, its neighbours included."""
+    if tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        return b""
+    return bytes(tensor.untyped_storage())
+
+
+def assert_refused(call: Callable[..., Any], args: tuple[Any, ...], message: str) -> None:
+    before = [_storage_bytes(arg) for arg in args if isinstance(arg, Tensor)]
+    with pytest.raises(RuntimeError) as caught:
+        call(*args)
+    assert str(caught.value).splitlines()[0] == message
+    assert [_storage_bytes(arg) for arg in args if isinstance(arg, Tensor)] == before

@@ -1,0 +1,87 @@
+"""What the functions and classes refuse of plain Python arguments."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from op_table import row
+
+import caffe2op_atomics as package
+from caffe2op_atomics import ops
+
+I32, I64 = torch.int32, torch.int64
+INDEX = torch.tensor([1, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: ops.fetch_add(row(I64), 1.5),
+            ValueError,
+            "fetch_add: other must be an integer for int64 targets, got 1.5",
+        ),
+        (
+            lambda: ops.store_(row(I32), 2**31),
+            ValueError,
+            "store_: other must fit in int32, got 2147483648",
+        ),
+        (
+            lambda: ops.compare_exchange(row(I32), 0, "1"),
+            TypeError,
+            "compare_exchange: desired must be a tensor or a number, got str",
+        ),
+        (lambda: ops.add_([1], 1), TypeError, "add_: target must be a tensor, got list"),
+        (
+            lambda: ops.index_add_(row(I64), 0, [0], 1),
+            TypeError,
+            "index_add_: index must be a tensor, got list",
+        ),
+        (
+            lambda: package.check_lost_updates(print, [0]),
+            TypeError,
+            "check_lost_updates: target must be a tensor, have a value, or come with read, "
+            "got list",
+        ),
+        (
+            lambda: ops.index_add_(row(I64), 0, INDEX, 0.5),
+            ValueError,
+            "index_add_: source must be an integer for int64 targets, got 0.5",
+        ),
+        (
+            lambda: package.AtomicBool().set_if(1),
+            TypeError,
+            "set_if: condition must be a bool or a bool tensor, got int",
+        ),
+        (
+            lambda: package.Mutex("ignore"),
+            ValueError,
+            "Mutex: on_owner_died must be 'raise' or 'recover', got 'ignore'",
+        ),
+        (
+            lambda: package.Mutex().acquire(timeout=-2),
+            ValueError,
+            "acquire: timeout must be non-negative or -1, got -2",
+        ),
+        (
+            lambda: package.Mutex().acquire(blocking=False, timeout=1),
+            ValueError,
+            "acquire: timeout must be -1 for a non-blocking call, got one",
+        ),
+        (
+            lambda: package.check_lost_updates(print, torch.zeros(1), workers=1),
+            ValueError,
+            "check_lost_updates: workers must be at least 2, got 1",
+        ),
+        (
+            lambda: package.check_lost_updates(print, torch.zeros(1), calls=0),
+            ValueError,
+            "check_lost_updates: calls must be at least 1, got 0",
+        ),
+    ],
+)
+def test_wrapper_refuses(call, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        call()
