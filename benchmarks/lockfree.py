@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import threading
 import time
@@ -103,13 +104,19 @@ def seconds_per_call(update: Update, case: Case, threads: int, seconds: float) -
     calls = max(int(seconds / (time.perf_counter() - start)), 1)
     barrier = threading.Barrier(threads + 1)
 
-    def work() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+
+    def work(core: int) -> None:
+        # Left alone, the kernel may keep the threads on one core, where they never meet.
+        os.sched_setaffinity(0, {core})
         barrier.wait()
         for _ in range(calls):
             update(case.target, case.other)
         barrier.wait()
 
-    workers = [threading.Thread(target=work) for _ in range(threads)]
+    workers = [
+        threading.Thread(target=work, args=(cores[rank % len(cores)],)) for rank in range(threads)
+    ]
     for worker in workers:
         worker.start()
     barrier.wait()

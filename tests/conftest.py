@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch.multiprocessing as mp
@@ -21,3 +22,9 @@ def strategy(request: pytest.FixtureRequest) -> Iterator[str]:
     mp.set_sharing_strategy(request.param)
     yield request.param
     mp.set_sharing_strategy(before)
+
+
+@pytest.fixture
+def x_path(tmp_path: Path) -> Path:
+    """A file for a mutex to be made in."""
+    return tmp_path / "x"
