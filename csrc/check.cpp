@@ -24,11 +24,9 @@ void check_cpu(const char* op, const std::optional<Device>& device) {
   }
 }
 
-void check_same_dtype(const char* op, const Tensor& target, const char* name, const Tensor& other) {
-  const ScalarType expected = target.scalar_type();
-  const ScalarType actual = other.scalar_type();
-  if (actual != expected) {
-    fail(op, name, "have dtype " + dtype_name(expected) + " like target", dtype_name(actual));
+void check_same_dtype(const char* op, ScalarType target, const char* name, ScalarType other) {
+  if (other != target) {
+    fail(op, name, "have dtype " + dtype_name(target) + " like target", dtype_name(other));
   }
 }
 
@@ -52,17 +50,24 @@ void check_one_element(const char* op, const View& view) {
 
 template <class T>
 void check_fits(const char* op, const char* name, int64_t other) {
-  if (other < std::numeric_limits<T>::min() || other > std::numeric_limits<T>::max()) {
-    fail(op, name, "fit in int" + std::to_string(8 * sizeof(T)), std::to_string(other));
+  constexpr auto kLeast = static_cast<int64_t>(std::numeric_limits<T>::min());
+  constexpr auto kMost = static_cast<int64_t>(std::numeric_limits<T>::max());
+  if (other < kLeast || other > kMost) {
+    fail(op, name, "fit in " + name_of_type<T>(), std::to_string(other));
   }
 }
+template void check_fits<bool>(const char*, const char*, int64_t);
+template void check_fits<uint8_t>(const char*, const char*, int64_t);
+template void check_fits<int8_t>(const char*, const char*, int64_t);
+template void check_fits<int16_t>(const char*, const char*, int64_t);
 template void check_fits<int32_t>(const char*, const char*, int64_t);
 template void check_fits<int64_t>(const char*, const char*, int64_t);
 
 void check_alpha(const char* op, const View& target, double alpha) {
   if (!is_listed(target.dtype, Integers{})) return;
+  const int sign = target.dtype == ScalarType::Byte ? 0 : 1;
   // Integers below 2**53 are exact; 2**53 itself is also what 2**53 + 1 is rounded to.
-  const auto bits = std::min<int>(static_cast<int>(8 * target.itemsize) - 1, 53);
+  const auto bits = std::min<int>(static_cast<int>(8 * target.itemsize) - sign, 53);
   if (alpha != std::trunc(alpha) || !(std::abs(alpha) < std::ldexp(1.0, bits))) {
     fail(op, "alpha",
          "be an integer of magnitude below 2**" + std::to_string(bits) + " for " +
@@ -71,8 +76,14 @@ void check_alpha(const char* op, const View& target, double alpha) {
   }
 }
 
+void check_seed(const char* op, const View& target, const std::optional<int64_t>& seed) {
+  if (seed && !is_listed(target.dtype, SmallFloats{})) {
+    fail(op, "seed", "be None for " + dtype_name(target.dtype) + " targets", std::to_string(*seed));
+  }
+}
+
 void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,
-                          const View& source) {
+                          std::initializer_list<View> sources) {
   if (target.dim == 0) fail(op, "target", "have at least one dimension", "shape []");
   if (dim != 0 && dim != -target.dim) fail(op, "dim", "be 0", std::to_string(dim));
   if (index.dim != 1) {
@@ -84,15 +95,17 @@ void check_indexed_shapes(const char* op, const View& target, int64_t dim, const
   }
   std::vector<int64_t> expected(target.sizes, target.sizes + target.dim);
   expected[0] = index.numel;
-  if (!std::equal(expected.begin(), expected.end(), source.sizes, source.sizes + source.dim)) {
-    fail(op, "source", "have shape " + shape_name(target.dim, expected.data()),
-         shape_name(source.dim, source.sizes));
+  for (const View& source : sources) {
+    if (!std::equal(expected.begin(), expected.end(), source.sizes, source.sizes + source.dim)) {
+      fail(op, source.name, "have shape " + shape_name(target.dim, expected.data()),
+           shape_name(source.dim, source.sizes));
+    }
   }
 }
 
 void check_memory(const char* op, const View& view) {
   if (view.numel == 0) return;
-  const int64_t bytes = storage_bytes(view.tensor);
+  const int64_t bytes = view.tensor.storage_bytes();
   if ((view.tensor.storage_offset() + last_offset(view) + 1) * view.itemsize > bytes) {
     fail(op, view.name, "still have its memory",
          "a storage of " + std::to_string(bytes) + " bytes");
@@ -120,8 +133,7 @@ void check_no_overlap(const char* op, const View& target, const View& other) {
 }
 
 void check_elementwise(const char* op, const View& target, std::initializer_list<View> others) {
-  for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
-  for (const View& other : others) check_same_dtype(op, target.tensor, other.name, other.tensor);
+  for (const View& other : others) check_same_dtype(op, target.dtype, other.name, other.dtype);
   for (const View& other : others) check_broadcast(op, target, other);
   check_memory(op, target);
   for (const View& other : others) check_memory(op, other);

@@ -11,11 +11,12 @@
 
 namespace atomics {
 
-// `other` is on the device of `target`, and of its dtype. Backends see mixed devices too: a CPU
-// tensor beside a meta tensor reaches the Meta kernel, where no size may be asked for.
+// `other` is on the device of `target`. For all backends but the CPU's, which torch calls when
+// every argument is there: it dispatches a call with mixed devices to the other one.
 void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other,
                   const char* like = "target");
-void check_same_dtype(const char* op, const Tensor& target, const char* name, const Tensor& other);
+
+void check_same_dtype(const char* op, ScalarType target, const char* name, ScalarType other);
 
 // A create op asks for no device or for the CPU: locks and flags live nowhere else.
 void check_cpu(const char* op, const std::optional<Device>& device);
@@ -30,9 +31,12 @@ void check_fits(const char* op, const char* name, int64_t other);
 // For an integer target alpha is whole, fits, and is exact as a double; a floating one takes any.
 void check_alpha(const char* op, const View& target, double alpha);
 
-// index_*_: dim is 0, `index` has one dimension, `source` one row of target's for each index.
+// Stochastic rounding is for the dtypes whose updates get lost without it.
+void check_seed(const char* op, const View& target, const std::optional<int64_t>& seed);
+
+// index_*: dim is 0, `index` has one dimension, a source one row of target's for each index.
 void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,
-                          const View& source);
+                          std::initializer_list<View> sources);
 
 // The memory is there (a storage can be resized under its tensors), and a cell starts at a multiple
 // of its size (an unaligned one would tear).

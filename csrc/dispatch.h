@@ -1,6 +1,9 @@
 // From a dtype known at run time to a C++ type, over a list of types. A new dtype is one row here.
 #pragma once
 
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
+
 #include <type_traits>
 
 #include "fail.h"
@@ -9,26 +12,35 @@
 
 namespace atomics {
 
+using torch::headeronly::BFloat16;
 using torch::headeronly::CppTypeToScalarType;
+using torch::headeronly::Half;
 
-using Arithmetic = TypeList<int32_t, int64_t, float, double>;
-using Integers = TypeList<int32_t, int64_t>;
-using Floats = TypeList<float, double>;
+using Integers = TypeList<uint8_t, int8_t, int16_t, int32_t, int64_t>;
+using IntegersAndBool = TypeList<bool, uint8_t, int8_t, int16_t, int32_t, int64_t>;
+using Floats = TypeList<Half, BFloat16, float, double>;
+using SmallFloats = TypeList<Half, BFloat16>;
+using Indices = TypeList<int32_t, int64_t>;
 
-// The dtypes that the `.int` and the `.float` overloads take.
-template <class Number>
-using TypesOf = std::conditional_t<std::is_integral_v<Number>, Integers, Floats>;
+// The types of an op's dtypes, see ops/cell.h.
+inline Joined<IntegersAndBool, Floats> types(EveryDtype) { return {}; }
+inline Joined<Integers, Floats> types(NumberDtypes) { return {}; }
+inline Integers types(IntegerDtypes) { return {}; }
+inline IntegersAndBool types(BitDtypes) { return {}; }
+
+template <class Op>
+using TypesOf = decltype(types(typename Op::Dtypes{}));
+
+template <class T>
+std::string name_of_type() {
+  return dtype_name(CppTypeToScalarType<T>::value);
+}
 
 template <class... Ts>
 std::string dtype_names(TypeList<Ts...>) {
   std::string names;
   size_t left = sizeof...(Ts);
-  ((names += (names.empty() ? ""
-              : left == 1   ? " or "
-                            : ", ") +
-             dtype_name(CppTypeToScalarType<Ts>::value),
-    --left),
-   ...);
+  ((names += (names.empty() ? "" : left == 1 ? " or " : ", ") + name_of_type<Ts>(), --left), ...);
   return names;
 }
 

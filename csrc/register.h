@@ -5,15 +5,64 @@
 #include <torch/csrc/stable/library.h>
 
 #include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include "check.h"
 #include "ops/table.h"
 
 namespace atomics {
 
+// From torch's stack to a call and back. TORCH_BOX does the same for torch::stable::Tensor.
+template <class Kernel, class Call = decltype(Kernel::call)>
+class Boxed;
+
+template <class Kernel, class Result, class... Args>
+class Boxed<Kernel, Result(Args...)> {
+ public:
+  static void call(StableIValue* stack, uint64_t, uint64_t) {
+    call(stack, std::index_sequence_for<Args...>{});
+  }
+
+ private:
+  template <size_t... I>
+  static void call(StableIValue* stack, std::index_sequence<I...>) {
+    // The handles on the stack are the kernel's to delete, whether it returns or throws.
+    std::tuple<std::remove_cvref_t<Args>...> args{take<std::remove_cvref_t<Args>>(stack[I])...};
+    if constexpr (std::is_void_v<Result>) {
+      std::apply(Kernel::call, args);
+    } else {
+      give(stack, std::apply(Kernel::call, args));
+    }
+  }
+
+  template <class T>
+  static T take(StableIValue value) {
+    if constexpr (std::is_same_v<T, Tensor>) {
+      return Tensor(torch::stable::detail::to<AtenTensorHandle>(value));
+    } else {
+      return torch::stable::detail::to<T>(value);
+    }
+  }
+
+  static void give(StableIValue* stack, Tensor result) {
+    *stack = torch::stable::detail::from(result.release());
+  }
+  template <class T>
+  static void give(StableIValue* stack, T result) {
+    *stack = torch::stable::detail::from(result);
+  }
+  template <class First, class Second>
+  static void give(StableIValue* stack, std::tuple<First, Second> results) {
+    give(stack, std::get<0>(std::move(results)));
+    give(stack + 1, std::get<1>(std::move(results)));
+  }
+};
+
 template <class... Kernels>
 void implement(torch::stable::detail::StableLibrary& m, TypeList<Kernels...>) {
-  (m.impl(Kernels::name().c_str(), TORCH_BOX(&Kernels::call)), ...);
+  (m.impl(Kernels::name().c_str(), Boxed<Kernels>::call), ...);
 }
 
 // torch would resolve these views into a temporary, update that, and copy it back: not atomic. The

@@ -31,13 +31,56 @@ STABLE_TORCH_LIBRARY(atomics, m) {
   m.def("fetch_sub(Tensor(a!) target, Tensor other) -> Tensor");
   m.def("fetch_sub.int(Tensor(a!) target, int other) -> int");
   m.def("fetch_sub.float(Tensor(a!) target, float other) -> float");
-  m.def("add_(Tensor(a!) target, Tensor other, float alpha=1) -> ()");
+  m.def("fetch_min(Tensor(a!) target, Tensor other) -> Tensor");
+  m.def("fetch_min.int(Tensor(a!) target, int other) -> int");
+  m.def("fetch_min.float(Tensor(a!) target, float other) -> float");
+  m.def("fetch_max(Tensor(a!) target, Tensor other) -> Tensor");
+  m.def("fetch_max.int(Tensor(a!) target, int other) -> int");
+  m.def("fetch_max.float(Tensor(a!) target, float other) -> float");
+  m.def("fetch_and(Tensor(a!) target, Tensor other) -> Tensor");
+  m.def("fetch_and.int(Tensor(a!) target, int other) -> int");
+  m.def("fetch_or(Tensor(a!) target, Tensor other) -> Tensor");
+  m.def("fetch_or.int(Tensor(a!) target, int other) -> int");
+  m.def("fetch_xor(Tensor(a!) target, Tensor other) -> Tensor");
+  m.def("fetch_xor.int(Tensor(a!) target, int other) -> int");
+  m.def(
+      "fetch_add_below(Tensor(a!) target, Tensor other, Tensor limit)"
+      " -> (Tensor old, Tensor success)");
+  m.def("fetch_add_below.int(Tensor(a!) target, int other, int limit) -> (int old, bool success)");
+  m.def(
+      "fetch_add_below.float(Tensor(a!) target, float other, float limit)"
+      " -> (float old, bool success)");
+  m.def("fetch_add_checked(Tensor(a!) target, Tensor other) -> (Tensor old, Tensor overflowed)");
+  m.def("fetch_add_checked.int(Tensor(a!) target, int other) -> (int old, bool overflowed)");
+  m.def("add_(Tensor(a!) target, Tensor other, float alpha=1, int? seed=None) -> ()");
   m.def("add_.int(Tensor(a!) target, int other) -> ()");
   m.def("add_.float(Tensor(a!) target, float other) -> ()");
-  m.def("sub_(Tensor(a!) target, Tensor other, float alpha=1) -> ()");
+  m.def("sub_(Tensor(a!) target, Tensor other, float alpha=1, int? seed=None) -> ()");
   m.def("sub_.int(Tensor(a!) target, int other) -> ()");
   m.def("sub_.float(Tensor(a!) target, float other) -> ()");
+  m.def("min_(Tensor(a!) target, Tensor other) -> ()");
+  m.def("min_.int(Tensor(a!) target, int other) -> ()");
+  m.def("min_.float(Tensor(a!) target, float other) -> ()");
+  m.def("max_(Tensor(a!) target, Tensor other) -> ()");
+  m.def("max_.int(Tensor(a!) target, int other) -> ()");
+  m.def("max_.float(Tensor(a!) target, float other) -> ()");
+  m.def("and_(Tensor(a!) target, Tensor other) -> ()");
+  m.def("and_.int(Tensor(a!) target, int other) -> ()");
+  m.def("or_(Tensor(a!) target, Tensor other) -> ()");
+  m.def("or_.int(Tensor(a!) target, int other) -> ()");
+  m.def("xor_(Tensor(a!) target, Tensor other) -> ()");
+  m.def("xor_.int(Tensor(a!) target, int other) -> ()");
   m.def("index_add_(Tensor(a!) target, int dim, Tensor index, Tensor source, float alpha=1) -> ()");
+  m.def("index_min_(Tensor(a!) target, int dim, Tensor index, Tensor source) -> ()");
+  m.def("index_max_(Tensor(a!) target, int dim, Tensor index, Tensor source) -> ()");
+  m.def("index_and_(Tensor(a!) target, int dim, Tensor index, Tensor source) -> ()");
+  m.def("index_or_(Tensor(a!) target, int dim, Tensor index, Tensor source) -> ()");
+  m.def("index_fetch_add(Tensor(a!) target, int dim, Tensor index, Tensor source) -> Tensor");
+  m.def("index_exchange(Tensor(a!) target, int dim, Tensor index, Tensor source) -> Tensor");
+  m.def(
+      "index_compare_exchange("
+      "Tensor(a!) target, int dim, Tensor index, Tensor expected, Tensor desired)"
+      " -> (Tensor old, Tensor success)");
 
   // Mutexes: a bank is a uint8 tensor of shape [n, 128].
   m.def("create_mutex(int n=1, *, Device? device=None) -> Tensor");

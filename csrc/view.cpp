@@ -2,6 +2,7 @@
 
 #include <torch/csrc/stable/stableivalue_conversions.h>
 
+#include <array>
 #include <sstream>
 #include <vector>
 
@@ -9,8 +10,113 @@ namespace atomics {
 
 namespace shim = torch::stable::detail;
 
+namespace {
+
+// What the dtype codes of the running torch mean: torch::stable asks it for each code in turn, at
+// every call.
+struct Dtype {
+  ScalarType type = ScalarType::Undefined;
+  int64_t itemsize = 0;
+};
+
+constexpr int32_t kDtypeCodes = 128;
+
+Dtype dtype_of(AtenTensorHandle tensor) {
+  static const auto dtypes = [] {
+    using enum ScalarType;
+    std::array<Dtype, kDtypeCodes> table;
+    for (const ScalarType type :
+         {Bool, Byte, Char, Short, Int, Long, Half, BFloat16, Float, Double}) {
+      const auto code = shim::to<int32_t>(shim::from(type));
+      table.at(static_cast<size_t>(code)) = {
+          type, static_cast<int64_t>(aoti_torch_dtype_element_size(code))};
+    }
+    return table;
+  }();
+  int32_t code = 0;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor, &code));
+  const auto index = static_cast<size_t>(code);
+  if (index < dtypes.size() && dtypes[index].itemsize != 0) return dtypes[index];
+  return {shim::to<ScalarType>(shim::from(code)),
+          static_cast<int64_t>(aoti_torch_dtype_element_size(code))};
+}
+
+}  // namespace
+
+ScalarType Tensor::scalar_type() const { return dtype_of(handle_).type; }
+
+Device Tensor::device() const {
+  int32_t type = 0;
+  int32_t index = 0;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(handle_, &type));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(handle_, &index));
+  return Device(shim::to<DeviceType>(shim::from(type)), index);
+}
+
+int64_t Tensor::storage_offset() const {
+  int64_t offset = 0;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_offset(handle_, &offset));
+  return offset;
+}
+
+int64_t Tensor::storage_bytes() const {
+  int64_t bytes = 0;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(handle_, &bytes));
+  return bytes;
+}
+
+bool Tensor::is_contiguous() const {
+  bool contiguous = false;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_is_contiguous(handle_, &contiguous));
+  return contiguous;
+}
+
+const void* Tensor::const_data_ptr() const {
+  const void* data = nullptr;
+  TORCH_ERROR_CODE_CHECK(torch_get_const_data_ptr(handle_, &data));
+  return data;
+}
+
+void* Tensor::mutable_data_ptr() const {
+  void* data = nullptr;
+  TORCH_ERROR_CODE_CHECK(torch_get_mutable_data_ptr(handle_, &data));
+  return data;
+}
+
+View::View(const char* name, const Tensor& tensor)
+    : name(name),
+      tensor(tensor),
+      dtype(ScalarType::Undefined),
+      itemsize(0),
+      dim(0),
+      sizes(nullptr),
+      strides(nullptr),
+      numel(1) {
+  const Dtype of_tensor = dtype_of(tensor.get());
+  dtype = of_tensor.type;
+  itemsize = of_tensor.itemsize;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(tensor.get(), &dim));
+  int64_t* borrowed = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(tensor.get(), &borrowed));
+  sizes = borrowed;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(tensor.get(), &borrowed));
+  strides = borrowed;
+  if (dim > 1) {
+    // The product can overflow where another size is 0.
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_numel(tensor.get(), &numel));
+  } else if (dim == 1) {
+    numel = sizes[0];
+  }
+}
+
 Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType device) {
-  std::vector<int64_t> strides(static_cast<size_t>(dim));
+  std::array<int64_t, 8> few;
+  std::vector<int64_t> many;
+  int64_t* strides = few.data();
+  if (dim > static_cast<int64_t>(few.size())) {
+    many.resize(static_cast<size_t>(dim));
+    strides = many.data();
+  }
   int64_t stride = 1;
   for (int64_t d = dim - 1; d >= 0; --d) {
     strides[d] = stride;
@@ -19,7 +125,7 @@ Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType dev
   }
   AtenTensorHandle handle = nullptr;
   TORCH_ERROR_CODE_CHECK(
-      aoti_torch_empty_strided(dim, sizes, strides.data(), shim::to<int32_t>(shim::from(dtype)),
+      aoti_torch_empty_strided(dim, sizes, strides, shim::to<int32_t>(shim::from(dtype)),
                                shim::to<int32_t>(shim::from(device)), /*device_index=*/0, &handle));
   return Tensor(handle);
 }
@@ -28,12 +134,6 @@ int64_t last_offset(const View& view) {
   int64_t last = 0;
   for (int64_t d = 0; d < view.dim; ++d) last += (view.sizes[d] - 1) * view.strides[d];
   return last;
-}
-
-int64_t storage_bytes(const Tensor& tensor) {
-  int64_t bytes = 0;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(tensor.get(), &bytes));
-  return bytes;
 }
 
 std::string dtype_name(ScalarType dtype) {

@@ -1,29 +1,50 @@
-// What a kernel needs to know of one tensor argument, read once through the stable ABI.
+// A tensor argument: its handle, and what a kernel needs to know of it, read once through the
+// stable ABI.
 #pragma once
 
+#include <torch/csrc/stable/c/shim.h>
 #include <torch/csrc/stable/device.h>
-#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/DeviceType.h>
+#include <torch/headeronly/core/ScalarType.h>
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace atomics {
 
 using torch::headeronly::DeviceType;
 using torch::headeronly::ScalarType;
 using torch::stable::Device;
-using torch::stable::Tensor;
+
+// Owns a handle. torch::stable::Tensor shares one, which costs an allocation for each argument and
+// a second handle for each result: a third of a one-element call.
+class Tensor {
+ public:
+  explicit Tensor(AtenTensorHandle handle) : handle_(handle) {}
+  Tensor(Tensor&& other) noexcept : handle_(other.release()) {}
+  Tensor& operator=(Tensor&&) = delete;
+  ~Tensor() {
+    if (handle_ != nullptr) aoti_torch_delete_tensor_object(handle_);
+  }
+
+  AtenTensorHandle get() const { return handle_; }
+  AtenTensorHandle release() { return std::exchange(handle_, nullptr); }
+
+  ScalarType scalar_type() const;
+  Device device() const;
+  int64_t storage_offset() const;
+  int64_t storage_bytes() const;
+  bool is_contiguous() const;
+  const void* const_data_ptr() const;
+  void* mutable_data_ptr() const;  // makes a lazy copy (copy-on-write) first
+
+ private:
+  AtenTensorHandle handle_;
+};
 
 struct View {
-  View(const char* name, const Tensor& tensor)
-      : name(name),
-        tensor(tensor),
-        dtype(tensor.scalar_type()),
-        itemsize(static_cast<int64_t>(tensor.element_size())),
-        dim(tensor.dim()),
-        sizes(tensor.sizes().data()),
-        strides(tensor.strides().data()),
-        numel(tensor.numel()) {}
+  View(const char* name, const Tensor& tensor);
 
   const char* name;  // of the argument, for error messages
   const Tensor& tensor;
@@ -44,8 +65,6 @@ inline Tensor empty_like(const View& view) {
 
 // Offset of the element that lies furthest from the first one. torch has no negative strides.
 int64_t last_offset(const View& view);
-
-int64_t storage_bytes(const Tensor& tensor);
 
 // Names as torch prints them: "int64", "cuda:0", "[2, 3]".
 std::string dtype_name(ScalarType dtype);

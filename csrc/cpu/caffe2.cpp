@@ -26,10 +26,11 @@ struct AtomicFetchAdd {
   static constexpr const char* kName = sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
   static std::string name() { return kName; }
 
-  static std::tuple<Tensor, Tensor> call(Tensor mutex, Tensor mut_value, Tensor increment) {
+  static std::tuple<Tensor, Tensor> call(const Tensor& mutex, const Tensor& mut_value,
+                                         const Tensor& increment) {
     const View value("mut_value", mut_value);
-    const View step("increment", increment);
-    for (const View* each : {&value, &step}) {
+    const View added("increment", increment);
+    for (const View* each : {&value, &added}) {
       check_device(kName, mutex, each->name, each->tensor, "mutex");
       check_dtype(kName, *each, TypeList<T>{});
       check_one_element(kName, *each);
@@ -42,7 +43,8 @@ struct AtomicFetchAdd {
     // Atomic although locked: others may read the value without the mutex.
     const Ref<T, Single> cell(static_cast<T*>(mut_value.mutable_data_ptr()));
     const T old = cell.load();
-    const T sum = wrapping_add(old, *static_cast<const T*>(increment.const_data_ptr()));
+    const auto step = *static_cast<const Wrapping<T>*>(increment.const_data_ptr());
+    const auto sum = static_cast<T>(Add::combine(static_cast<Wrapping<T>>(old), step));
     std::tuple<Tensor, Tensor> result{scalar(sum), scalar(old)};
     cell.store(sum);
     return result;
@@ -53,7 +55,7 @@ struct AtomicIter {
   static constexpr const char* kName = "atomic_iter";
   static std::string name() { return kName; }
 
-  static Tensor call(Tensor mutex, Tensor iter) {
+  static Tensor call(const Tensor& mutex, const Tensor& iter) {
     const View view("iter", iter);
     check_device(kName, mutex, "iter", iter, "mutex");
     check_dtype(kName, view, TypeList<int64_t>{});
@@ -94,7 +96,7 @@ struct CreateAtomicBool {
 struct CreateAtomicBoolLike {
   static std::string name() { return "create_atomic_bool.like"; }
 
-  static Tensor call(Tensor) {
+  static Tensor call(const Tensor&) {
     return shared_zeros("create_atomic_bool", 1, kFlagSizes, ScalarType::Int);
   }
 };
@@ -110,7 +112,7 @@ Ref<int32_t, Single> flag_of(const char* op, const Tensor& atomic_bool) {
 struct ConditionalSetAtomicBool {
   static std::string name() { return "conditional_set_atomic_bool"; }
 
-  static void call(Tensor atomic_bool, Tensor condition) {
+  static void call(const Tensor& atomic_bool, const Tensor& condition) {
     constexpr auto kName = "conditional_set_atomic_bool";
     const View view("condition", condition);
     check_device(kName, atomic_bool, "condition", condition, "atomic_bool");
@@ -126,7 +128,7 @@ struct ConditionalSetAtomicBool {
 struct CheckAtomicBool {
   static std::string name() { return "check_atomic_bool"; }
 
-  static Tensor call(Tensor atomic_bool) {
+  static Tensor call(const Tensor& atomic_bool) {
     const auto flag = flag_of("check_atomic_bool", atomic_bool);
     Tensor result = empty(1, kFlagSizes, ScalarType::Bool, DeviceType::CPU);
     *static_cast<bool*>(result.mutable_data_ptr()) = flag.load() != 0;

@@ -53,8 +53,11 @@ Tensor shared_zeros(const char* op, int64_t dim, const int64_t* sizes, ScalarTyp
                                     shim::from(std::nullopt)};
   TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::from_file", "", stack.data(), TORCH_ABI_VERSION));
-  const auto flat = shim::to<Tensor>(stack[0]);
-  return torch::stable::view(flat, {sizes, static_cast<size_t>(dim)});
+  const auto flat = shim::to<torch::stable::Tensor>(stack[0]);
+  const auto shaped = torch::stable::view(flat, {sizes, static_cast<size_t>(dim)});
+  AtenTensorHandle handle = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(shaped.get(), &handle));
+  return Tensor(handle);
 }
 
 }  // namespace atomics::cpu

@@ -39,17 +39,17 @@ struct CreateMutex {
 struct CreateMutexLike {
   static std::string name() { return "create_mutex.like"; }
 
-  static Tensor call(Tensor, int64_t n) { return create("create_mutex", n); }
+  static Tensor call(const Tensor&, int64_t n) { return create("create_mutex", n); }
 };
 
 struct MutexInit {
   static std::string name() { return "mutex_init_"; }
 
-  static void call(Tensor memory) {
+  static void call(const Tensor& memory) {
     constexpr auto kName = "mutex_init_";
     const View view("memory", memory);
     Slot* const slots = slots_of(kName, view);
-    if (memory.storage_offset() != 0 || storage_bytes(memory) != view.numel) {
+    if (memory.storage_offset() != 0 || memory.storage_bytes() != view.numel) {
       fail(kName, "memory", "have a storage of its own", "a view into a larger one");
     }
     mutex::init(kName, slots, view.numel / static_cast<int64_t>(sizeof(Slot)));
@@ -59,7 +59,7 @@ struct MutexInit {
 struct MutexLock {
   static std::string name() { return "mutex_lock"; }
 
-  static int64_t call(Tensor mutex, int64_t i, double timeout) {
+  static int64_t call(const Tensor& mutex, int64_t i, double timeout) {
     return mutex::lock("mutex_lock", slot_of("mutex_lock", mutex, i), timeout);
   }
 };
@@ -67,7 +67,7 @@ struct MutexLock {
 struct MutexTryLock {
   static std::string name() { return "mutex_try_lock"; }
 
-  static int64_t call(Tensor mutex, int64_t i) {
+  static int64_t call(const Tensor& mutex, int64_t i) {
     return mutex::try_lock("mutex_try_lock", slot_of("mutex_try_lock", mutex, i));
   }
 };
@@ -75,7 +75,7 @@ struct MutexTryLock {
 struct MutexUnlock {
   static std::string name() { return "mutex_unlock"; }
 
-  static void call(Tensor mutex, int64_t i) {
+  static void call(const Tensor& mutex, int64_t i) {
     mutex::unlock("mutex_unlock", slot_of("mutex_unlock", mutex, i));
   }
 };
@@ -83,7 +83,7 @@ struct MutexUnlock {
 struct MutexConsistent {
   static std::string name() { return "mutex_consistent"; }
 
-  static void call(Tensor mutex, int64_t i) {
+  static void call(const Tensor& mutex, int64_t i) {
     mutex::consistent("mutex_consistent", slot_of("mutex_consistent", mutex, i));
   }
 };
@@ -91,7 +91,7 @@ struct MutexConsistent {
 struct MutexOwner {
   static std::string name() { return "mutex_owner"; }
 
-  static int64_t call(Tensor mutex, int64_t i) {
+  static int64_t call(const Tensor& mutex, int64_t i) {
     return mutex::owner("mutex_owner", slot_of("mutex_owner", mutex, i));
   }
 };

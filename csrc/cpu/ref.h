@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "../ops/cell.h"
+
 namespace atomics::cpu {
 
 // The one choice of memory order (docs: ops.py): sequentially consistent for one-element calls,
@@ -25,6 +27,7 @@ template <class T, class Order>
 class Ref {
  public:
   using value_type = T;
+  using operand_type = Widened<T>;
 
   explicit Ref(T* address) : cell_(*address) {
     static_assert(std::atomic_ref<T>::is_always_lock_free);
@@ -38,24 +41,56 @@ class Ref {
   bool compare_exchange(T& expected, T desired) const {
     return cell_.compare_exchange_strong(expected, desired, Order::kUpdate, Order::kLoad);
   }
-  T fetch_add(T value) const { return cell_.fetch_add(value, Order::kUpdate); }
-  T fetch_sub(T value) const { return cell_.fetch_sub(value, Order::kUpdate); }
+
+  T fetch_add(operand_type value) const {
+    if constexpr (std::is_arithmetic_v<T>) {
+      return cell_.fetch_add(value, Order::kUpdate);
+    } else {
+      return fetch_update([&](operand_type before) { return before + value; });
+    }
+  }
+  T fetch_sub(operand_type value) const {
+    if constexpr (std::is_arithmetic_v<T>) {
+      return cell_.fetch_sub(value, Order::kUpdate);
+    } else {
+      return fetch_update([&](operand_type before) { return before - value; });
+    }
+  }
+  T fetch_and(T value) const { return cell_.fetch_and(value, Order::kUpdate); }
+  T fetch_or(T value) const { return cell_.fetch_or(value, Order::kUpdate); }
+  T fetch_xor(T value) const { return cell_.fetch_xor(value, Order::kUpdate); }
+
+  // Writes after(before), rounded once, and returns what was there before.
+  template <class After>
+  T fetch_update(After after) const {
+    T before = load();
+    while (!try_swap(before, static_cast<T>(after(static_cast<operand_type>(before))))) {
+    }
+    return before;
+  }
+
+  // Calls step(before, after): where it is true, `after` is written. `old` is what was there
+  // before.
+  template <class Step>
+  bool try_update(T& old, Step step) const {
+    old = load();
+    for (;;) {
+      operand_type after{};
+      if (!step(static_cast<operand_type>(old), after)) return false;
+      if (try_swap(old, static_cast<T>(after))) return true;
+    }
+  }
 
  private:
+  bool try_swap(T& expected, T desired) const {
+    return cell_.compare_exchange_weak(expected, desired, Order::kUpdate, Order::kLoad);
+  }
+
   std::atomic_ref<T> cell_;
 };
 
-// What a fetch-add would leave: integers wrap, through uint64_t, where overflow is defined and
-// which keeps narrow types from being promoted to a signed int.
-template <class T>
-T wrapping_add(T a, T b) {
-  if constexpr (std::is_integral_v<T>) {
-    return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-  } else {
-    return a + b;
-  }
-}
-
+// The product, of integers modulo a power of two: through uint64_t, which keeps narrow types from
+// being promoted to a signed int, whose overflow is undefined.
 template <class T>
 T wrapping_multiply(T a, T b) {
   if constexpr (std::is_integral_v<T>) {

@@ -4,6 +4,9 @@
 #include <algorithm>
 
 #include "cells.h"
+#include "lanes.h"
+#include "parallel.h"
+#include "rounding.h"
 #include "wide.h"
 
 namespace atomics::cpu {
@@ -14,17 +17,31 @@ struct Unscaled {
   V operator()(V other) const {
     return other;
   }
-};
-
-template <class T>
-struct ScaledBy {
-  T alpha;
-
-  T operator()(T other) const { return wrapping_multiply(alpha, other); }
-  typename Lanes<T>::Vector operator()(typename Lanes<T>::Vector other) const {
-    return static_cast<typename Lanes<T>::Lane>(alpha) * other;
+  template <class L>
+  auto of_word(typename L::Values other) const {
+    return other;
   }
 };
+
+template <class C>
+struct ScaledBy {
+  Widened<C> alpha;
+
+  Widened<C> operator()(Widened<C> other) const { return wrapping_multiply(alpha, other); }
+  template <class L>
+  auto of_word(typename L::Values other) const {
+    return L::all(alpha) * other;
+  }
+};
+
+template <class C>
+ScaledBy<C> scaled_by(double alpha) {
+  if constexpr (std::is_integral_v<C>) {
+    return {static_cast<C>(static_cast<int64_t>(alpha))};  // whole, and negative ones wrap
+  } else {
+    return {static_cast<Widened<C>>(alpha)};
+  }
+}
 
 // A run of elements of the operands: cells, others and, if N is 3, where the old values go.
 template <size_t N>
@@ -37,63 +54,81 @@ struct Run {
   }
 };
 
-template <class Op, class T, class Order, size_t N, class Scale>
-void update_each(Run<N>& run, int64_t n, Scale scale) {
+// `Other` is the type of the elements of operand 1: C, or what sums of it are kept in.
+template <class Op, class C, class Other, class Order, size_t N, class Scale, class Round>
+void update_each(Run<N>& run, int64_t n, Scale scale, Round round) {
   for (; n > 0; --n, run.advance(1)) {
-    const Ref<T, Order> cell(&as<T>(run.at[0]));
-    const T old = Op::apply(cell, scale(as<T>(run.at[1])));
-    if constexpr (N == 3) as<T>(run.at[2]) = old;
+    const Ref<C, Order> cell(&as<C>(run.at[0]));
+    const C old = round.template apply<Op>(
+        cell, scale(static_cast<Widened<C>>(as<Other>(run.at[1]))), run.at[0]);
+    if constexpr (N == 3) as<C>(run.at[2]) = old;
   }
 }
 
 // The first cell is aligned to a word, and neighbours are neighbours in all operands, or `other` is
 // one element for all.
-template <class Op, class T, size_t N, class Scale>
-ATOMICS_WIDE void update_words(Run<N>& run, int64_t words, Scale scale) {
-  using L = Lanes<T>;
-  using Vector = typename L::Vector;
+template <class Op, class C, class Other, class Word, size_t N, class Scale, class Round>
+[[gnu::always_inline]] inline void update_words(Run<N>& run, int64_t words, Scale scale,
+                                                Round round) {
+  using L = Lanes<C, Word>;
   // About as far ahead as memory is away: the line is owned when its turn comes.
   constexpr int64_t kAhead = 1024;
   const bool same = run.step[1] == 0;
-  const Vector all = scale(L::all(run.at[1]));
+  const auto all = scale.template of_word<L>(L::all(as<Other>(run.at[1])));
   for (; words > 0; --words, run.advance(L::kCount)) {
     __builtin_prefetch(run.at[0] + kAhead, 1);
-    const Vector other = same ? all : scale(L::read(run.at[1]));
-    const Vector old =
-        update_word<Vector>(run.at[0], [&](Vector before) { return Op::combine(before, other); });
+    const auto other = same ? all : scale.template of_word<L>(L::read(&as<Other>(run.at[1])));
+    const auto after = [&](Word before) __attribute__((always_inline)) {
+      return round.template pack<L>(Op::combine(L::unpack(before), other), run.at[0]);
+    };
+    const Word old = update_word<Word>(run.at[0], after);
     if constexpr (N == 3) std::memcpy(run.at[2], &old, sizeof(old));
   }
 }
 
-template <class Op, class T, size_t N, class Scale>
-void update_run(Run<N> run, int64_t n, Scale scale) {
-  using L = Lanes<T>;
-  constexpr int64_t kSize = sizeof(T);
-  bool neighbours = L::kCount > 1 && run.step[0] == kSize;
-  if (run.step[1] != 0) neighbours = neighbours && run.step[1] == kSize;
-  if (neighbours && has_wide()) {
+template <class Op, class C, class Other, size_t N, class Scale, class Round>
+ATOMICS_WIDE void update_wide_words(Run<N>& run, int64_t words, Scale scale, Round round) {
+  update_words<Op, C, Other, WideWord>(run, words, scale, round);
+}
+
+template <class Op, class C, class Other = C, size_t N, class Scale, class Round = Nearest>
+void update_run(Run<N> run, int64_t n, Scale scale, Round round = {}) {
+  constexpr int64_t kSize = sizeof(C);
+  const int64_t word = has_wide() ? sizeof(WideWord) : sizeof(NarrowWord);
+  bool neighbours = word > kSize && run.step[0] == kSize;
+  if (run.step[1] != 0) neighbours = neighbours && run.step[1] == sizeof(Other);
+  if constexpr (N == 3) neighbours = neighbours && run.step[2] == kSize;
+  if (neighbours) {
     // No byte outside the target is ever written: the ends are done one by one.
-    const auto past = reinterpret_cast<uintptr_t>(run.at[0]) % sizeof(Word);
-    const auto first = static_cast<int64_t>((sizeof(Word) - past) % sizeof(Word)) / kSize;
-    const int64_t edge = std::min(n, first);
-    update_each<Op, T, Bulk>(run, edge, scale);
-    const int64_t words = (n - edge) / L::kCount;
-    update_words<Op, T>(run, words, scale);
-    n -= edge + words * L::kCount;
+    const auto past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(run.at[0]) % word);
+    const int64_t edge = std::min(n, (word - past) % word / kSize);
+    update_each<Op, C, Other, Bulk>(run, edge, scale, round);
+    const int64_t words = (n - edge) * kSize / word;
+    if (words == 0) {
+      // Not one operand element may be read that is not needed.
+    } else if (word == sizeof(WideWord)) {
+      update_wide_words<Op, C, Other>(run, words, scale, round);
+    } else {
+      update_words<Op, C, Other, NarrowWord>(run, words, scale, round);
+    }
+    n -= edge + words * (word / kSize);
   }
-  update_each<Op, T, Bulk>(run, n, scale);
+  update_each<Op, C, Other, Bulk>(run, n, scale, round);
 }
 
 // operands: cells, others and, if there are three, where the old values go.
-template <class Op, class T, size_t N, class Scale>
-void update_cells(const std::array<Operand, N>& operands, int64_t numel, Scale scale) {
-  for_each_run(operands, [&](auto at, auto step, int64_t n) {
-    Run<N> run{at, step};
-    if (numel == 1) {
-      update_each<Op, T, Single>(run, n, scale);
-    } else {
-      update_run<Op, T>(run, n, scale);
-    }
+template <class Op, class C, class Other = C, size_t N, class Scale, class Round = Nearest>
+void update_cells(const std::array<Operand, N>& operands, int64_t numel, Scale scale,
+                  Round round = {}) {
+  for_each_part(operands, numel, [&](const auto& part) {
+    for_each_run(part, [&](auto at, auto step, int64_t n) {
+      Run<N> run{at, step};
+      if (numel == 1) {
+        update_each<Op, C, Other, Single>(run, n, scale, round);
+      } else {
+        update_run<Op, C, Other>(run, n, scale, round);
+      }
+    });
   });
 }
 

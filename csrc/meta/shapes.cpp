@@ -15,7 +15,9 @@ namespace shim = torch::stable::detail;
 
 // aten::empty_like, contiguous as the results of all our ops are, without looking at the sizes.
 Tensor contiguous_like(const Tensor& tensor, ScalarType dtype) {
-  std::array<StableIValue, 6> stack{shim::from(tensor),
+  AtenTensorHandle argument = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(tensor.get(), &argument));
+  std::array<StableIValue, 6> stack{shim::from(argument),
                                     shim::from(std::optional<ScalarType>(dtype)),
                                     shim::from(std::nullopt),
                                     shim::from(std::nullopt),
@@ -24,7 +26,7 @@ Tensor contiguous_like(const Tensor& tensor, ScalarType dtype) {
                                         torch::headeronly::MemoryFormat::Contiguous))};
   TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::empty_like", "", stack.data(), TORCH_ABI_VERSION));
-  return shim::to<Tensor>(stack[0]);
+  return Tensor(shim::to<AtenTensorHandle>(stack[0]));
 }
 
 Tensor contiguous_like(const Tensor& tensor) {
@@ -33,24 +35,25 @@ Tensor contiguous_like(const Tensor& tensor) {
 
 void check_operand(const char* op, const Tensor& target, const char* name, const Tensor& other) {
   check_device(op, target, name, other);
-  check_same_dtype(op, target, name, other);
+  check_same_dtype(op, target.scalar_type(), name, other.scalar_type());
 }
 
 struct LoadShape {
   static std::string name() { return Load::kName; }
-  static Tensor call(Tensor target) { return contiguous_like(target); }
+  static Tensor call(const Tensor& target) { return contiguous_like(target); }
 };
 
 struct StoreShape {
   static std::string name() { return Store::kName; }
-  static void call(Tensor target, Tensor other) {
+  static void call(const Tensor& target, const Tensor& other) {
     check_operand(Store::kName, target, "other", other);
   }
 };
 
 struct CompareExchangeShape {
   static std::string name() { return CompareExchange::kName; }
-  static std::tuple<Tensor, Tensor> call(Tensor target, Tensor expected, Tensor desired) {
+  static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& expected,
+                                         const Tensor& desired) {
     check_operand(CompareExchange::kName, target, "expected", expected);
     check_operand(CompareExchange::kName, target, "desired", desired);
     return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
@@ -60,32 +63,90 @@ struct CompareExchangeShape {
 template <class Op>
 struct FetchShape {
   static std::string name() { return Op::kFetch; }
-  static Tensor call(Tensor target, Tensor other) {
+  static Tensor call(const Tensor& target, const Tensor& other) {
     check_operand(Op::kFetch, target, "other", other);
     return contiguous_like(target);
+  }
+};
+
+struct AddBelowShape {
+  static std::string name() { return AddBelow::kName; }
+  static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& other,
+                                         const Tensor& limit) {
+    check_operand(AddBelow::kName, target, "other", other);
+    check_operand(AddBelow::kName, target, "limit", limit);
+    return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
+  }
+};
+
+struct AddCheckedShape {
+  static std::string name() { return AddChecked::kName; }
+  static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& other) {
+    check_operand(AddChecked::kName, target, "other", other);
+    return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
+  }
+};
+
+template <class Op>
+struct ScaledUpdateShape {
+  static std::string name() { return Op::kUpdate; }
+  static void call(const Tensor& target, const Tensor& other, double, std::optional<int64_t>) {
+    check_operand(Op::kUpdate, target, "other", other);
   }
 };
 
 template <class Op>
 struct UpdateShape {
   static std::string name() { return Op::kUpdate; }
-  static void call(Tensor target, Tensor other, double) {
+  static void call(const Tensor& target, const Tensor& other) {
     check_operand(Op::kUpdate, target, "other", other);
+  }
+};
+
+template <class Op>
+struct ScaledIndexUpdateShape {
+  static std::string name() { return Op::kIndexUpdate; }
+  static void call(const Tensor& target, int64_t, const Tensor& index, const Tensor& source,
+                   double) {
+    check_device(Op::kIndexUpdate, target, "index", index);
+    check_operand(Op::kIndexUpdate, target, "source", source);
   }
 };
 
 template <class Op>
 struct IndexUpdateShape {
   static std::string name() { return Op::kIndexUpdate; }
-  static void call(Tensor target, int64_t, Tensor index, Tensor source, double) {
+  static void call(const Tensor& target, int64_t, const Tensor& index, const Tensor& source) {
     check_device(Op::kIndexUpdate, target, "index", index);
     check_operand(Op::kIndexUpdate, target, "source", source);
   }
 };
 
+template <class Op>
+struct IndexFetchShape {
+  static std::string name() { return Op::kIndexFetch; }
+  static Tensor call(const Tensor& target, int64_t, const Tensor& index, const Tensor& source) {
+    check_device(Op::kIndexFetch, target, "index", index);
+    check_operand(Op::kIndexFetch, target, "source", source);
+    return contiguous_like(source);
+  }
+};
+
+struct IndexCompareExchangeShape {
+  static constexpr auto kName = CompareExchange::kIndex;
+  static std::string name() { return kName; }
+  static std::tuple<Tensor, Tensor> call(const Tensor& target, int64_t, const Tensor& index,
+                                         const Tensor& expected, const Tensor& desired) {
+    check_device(kName, target, "index", index);
+    check_operand(kName, target, "expected", expected);
+    check_operand(kName, target, "desired", desired);
+    return {contiguous_like(desired), contiguous_like(desired, ScalarType::Bool)};
+  }
+};
+
 struct CreateMutexLikeShape {
   static std::string name() { return "create_mutex.like"; }
-  static Tensor call(Tensor, int64_t n) {
+  static Tensor call(const Tensor&, int64_t n) {
     const int64_t sizes[] = {n, 128};
     return empty(2, sizes, ScalarType::Byte, DeviceType::Meta);
   }
@@ -93,7 +154,7 @@ struct CreateMutexLikeShape {
 
 struct CreateAtomicBoolLikeShape {
   static std::string name() { return "create_atomic_bool.like"; }
-  static Tensor call(Tensor) {
+  static Tensor call(const Tensor&) {
     const int64_t sizes[] = {1};
     return empty(1, sizes, ScalarType::Int, DeviceType::Meta);
   }
@@ -101,14 +162,14 @@ struct CreateAtomicBoolLikeShape {
 
 struct ConditionalSetAtomicBoolShape {
   static std::string name() { return "conditional_set_atomic_bool"; }
-  static void call(Tensor atomic_bool, Tensor condition) {
+  static void call(const Tensor& atomic_bool, const Tensor& condition) {
     check_device("conditional_set_atomic_bool", atomic_bool, "condition", condition, "atomic_bool");
   }
 };
 
 struct CheckAtomicBoolShape {
   static std::string name() { return "check_atomic_bool"; }
-  static Tensor call(Tensor) {
+  static Tensor call(const Tensor&) {
     const int64_t sizes[] = {1};
     return empty(1, sizes, ScalarType::Bool, DeviceType::Meta);
   }
@@ -118,7 +179,8 @@ template <class T>
 struct AtomicFetchAddShape {
   static constexpr const char* kName = sizeof(T) == 4 ? "atomic_fetch_add" : "atomic_fetch_add64";
   static std::string name() { return kName; }
-  static std::tuple<Tensor, Tensor> call(Tensor mutex, Tensor mut_value, Tensor increment) {
+  static std::tuple<Tensor, Tensor> call(const Tensor& mutex, const Tensor& mut_value,
+                                         const Tensor& increment) {
     check_device(kName, mutex, "mut_value", mut_value, "mutex");
     check_device(kName, mutex, "increment", increment, "mutex");
     constexpr auto kType = CppTypeToScalarType<T>::value;
@@ -128,23 +190,30 @@ struct AtomicFetchAddShape {
 
 struct AtomicIterShape {
   static std::string name() { return "atomic_iter"; }
-  static Tensor call(Tensor mutex, Tensor iter) {
+  static Tensor call(const Tensor& mutex, const Tensor& iter) {
     check_device("atomic_iter", mutex, "iter", iter, "mutex");
     return contiguous_like(iter);
   }
 };
 
-template <class... Fetch, class... Update, class... IndexUpdate>
-auto shapes(TypeList<Fetch...>, TypeList<Update...>, TypeList<IndexUpdate...>)
-    -> TypeList<LoadShape, StoreShape, CompareExchangeShape, FetchShape<Fetch>...,
-                UpdateShape<Update>..., IndexUpdateShape<IndexUpdate>..., CreateMutexLikeShape,
-                CreateAtomicBoolLikeShape, ConditionalSetAtomicBoolShape, CheckAtomicBoolShape,
-                AtomicFetchAddShape<int32_t>, AtomicFetchAddShape<int64_t>, AtomicIterShape>;
+template <template <class> class Shape, class... Ops>
+auto shapes(TypeList<Ops...>) -> TypeList<Shape<Ops>...>;
+
+using Shapes =
+    Joined<TypeList<LoadShape, StoreShape, CompareExchangeShape, AddBelowShape, AddCheckedShape,
+                    IndexCompareExchangeShape>,
+           decltype(shapes<FetchShape>(FetchOps{})),
+           decltype(shapes<ScaledUpdateShape>(ScaledUpdateOps{})),
+           decltype(shapes<UpdateShape>(UpdateOps{})),
+           decltype(shapes<ScaledIndexUpdateShape>(ScaledIndexUpdateOps{})),
+           decltype(shapes<IndexUpdateShape>(IndexUpdateOps{})),
+           decltype(shapes<IndexFetchShape>(IndexFetchOps{})),
+           TypeList<CreateMutexLikeShape, CreateAtomicBoolLikeShape, ConditionalSetAtomicBoolShape,
+                    CheckAtomicBoolShape, AtomicFetchAddShape<int32_t>,
+                    AtomicFetchAddShape<int64_t>, AtomicIterShape>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, Meta, m) {
-  implement(m, decltype(shapes(FetchOps{}, UpdateOps{}, IndexUpdateOps{})){});
-}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Meta, m) { implement(m, Shapes{}); }
 
 }  // namespace atomics::meta

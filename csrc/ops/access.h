@@ -1,12 +1,16 @@
 // Reading and replacing a cell. No torch header here: `Ref` is any atomic reference.
 #pragma once
 
+#include "cell.h"
 #include "macros.h"
 
 namespace atomics {
 
 struct Load {
   static constexpr const char* kName = "load";
+  using Dtypes = EveryDtype;
+  template <class T>
+  using Cell = Bits<T>;
 
   template <class Ref>
   ATOMICS_HD static auto apply(const Ref& cell) {
@@ -16,6 +20,9 @@ struct Load {
 
 struct Store {
   static constexpr const char* kName = "store_";
+  using Dtypes = EveryDtype;
+  template <class T>
+  using Cell = Bits<T>;
 
   template <class Ref>
   ATOMICS_HD static void apply(const Ref& cell, typename Ref::value_type other) {
@@ -25,6 +32,10 @@ struct Store {
 
 struct Exchange {
   static constexpr const char* kFetch = "exchange";
+  static constexpr const char* kIndexFetch = "index_exchange";
+  using Dtypes = EveryDtype;
+  template <class T>
+  using Cell = Bits<T>;
 
   template <class Ref>
   ATOMICS_HD static auto apply(const Ref& cell, typename Ref::value_type other) {
@@ -39,6 +50,10 @@ struct Exchange {
 // Compares representations, not values: a NaN equals itself, and -0.0 differs from 0.0.
 struct CompareExchange {
   static constexpr const char* kName = "compare_exchange";
+  static constexpr const char* kIndex = "index_compare_exchange";
+  using Dtypes = EveryDtype;
+  template <class T>
+  using Cell = Bits<T>;
 
   // On return `expected` holds what the cell held before, as with std::atomic.
   template <class Ref>

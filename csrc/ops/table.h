@@ -4,14 +4,38 @@
 
 #include "access.h"
 #include "arithmetic.h"
+#include "bitwise.h"
+#include "bounded.h"
+#include "order.h"
 
 namespace atomics {
 
 template <class... Ts>
 struct TypeList {};
 
-using FetchOps = TypeList<Exchange, Add, Sub>;  // old = op(target, other)
-using UpdateOps = TypeList<Add, Sub>;           // op(target, alpha * other), nothing fetched
-using IndexUpdateOps = TypeList<Add>;           // op(target[index], alpha * source)
+template <class... Lists>
+struct Join {
+  using type = TypeList<>;
+};
+template <class... Ts>
+struct Join<TypeList<Ts...>> {
+  using type = TypeList<Ts...>;
+};
+template <class... As, class... Bs, class... Rest>
+struct Join<TypeList<As...>, TypeList<Bs...>, Rest...> : Join<TypeList<As..., Bs...>, Rest...> {};
+
+template <class... Lists>
+using Joined = typename Join<Lists...>::type;
+
+// old = op(target, other)
+using FetchOps = TypeList<Exchange, Add, Sub, Min, Max, And, Or, Xor>;
+// The same, nothing fetched; the first ones of alpha * other.
+using ScaledUpdateOps = TypeList<Add, Sub>;
+using UpdateOps = TypeList<Min, Max, And, Or, Xor>;
+// op(target[index], source); the first ones of alpha * source.
+using ScaledIndexUpdateOps = TypeList<Add>;
+using IndexUpdateOps = TypeList<Min, Max, And, Or>;
+// old = op(target[index], source)
+using IndexFetchOps = TypeList<Add, Exchange>;
 
 }  // namespace atomics

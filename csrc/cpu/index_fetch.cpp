@@ -1,0 +1,160 @@
+// index_fetch_add, index_exchange and index_compare_exchange: change indexed rows of dim 0 and
+// return what each index found there, as if one index of the call came after the other.
+#include "../register.h"
+#include "group.h"
+#include "rows.h"
+#include "update.h"
+
+namespace atomics::cpu {
+
+namespace {
+
+// The row is updated once, with the sum of its sources: the first of its indices found what the row
+// held, each other one that and the sum of the sources before.
+template <class C>
+void fetch_group(Add, const Operand& target, const Operand& source, const Operand& old,
+                 OwnRow<Widened<C>>& own, int64_t width, const uint32_t* first,
+                 const uint32_t* last) {
+  using Sum = Widened<C>;
+  const Operand found = row_of(old, *first);
+  if (last - first == 1) {
+    return update_cells<Add, C>(std::array{target, row_of(source, *first), found}, width,
+                                Unscaled{});
+  }
+  const Operand& sums = own.operand();
+  const auto add = [&](uint32_t member) {
+    for_each_pair<C, Sum>(row_of(source, member), sums, [](C other, Sum& sum) {
+      sum = Add::combine(sum, static_cast<Sum>(other));
+    });
+  };
+  const auto set = [](C other, Sum& sum) { sum = other; };
+  for_each_pair<C, Sum>(row_of(source, *first), sums, set);
+  for (const uint32_t* member = first + 1; member != last; ++member) add(*member);
+  update_cells<Add, C, Sum>(std::array{target, sums, found}, width, Unscaled{});
+
+  for_each_pair<C, Sum>(row_of(source, *first), sums, set);
+  for (const uint32_t* member = first + 1; member != last; ++member) {
+    const Operand later = row_of(old, *member);
+    for_each_pair<C, C>(found, later, [](C held, C& to) { to = held; });
+    for_each_pair<Sum, C>(sums, later, [](Sum sum, C& to) {
+      to = static_cast<C>(Add::combine(static_cast<Sum>(to), sum));
+    });
+    add(*member);
+  }
+}
+
+// The row gets the last source: the first of its indices found what it held, each other one the
+// source before.
+template <class C>
+void fetch_group(Exchange, const Operand& target, const Operand& source, const Operand& old,
+                 OwnRow<Widened<C>>&, int64_t width, const uint32_t* first, const uint32_t* last) {
+  const std::array<Operand, 3> operands{target, row_of(source, last[-1]), row_of(old, *first)};
+  update_cells<Exchange, C>(operands, width, Unscaled{});
+  for (; first + 1 != last; ++first) {
+    for_each_pair<C, C>(row_of(source, first[0]), row_of(old, first[1]),
+                        [](C other, C& to) { to = other; });
+  }
+}
+
+template <class Op>
+struct IndexFetchKernel {
+  static std::string name() { return Op::kIndexFetch; }
+
+  static Tensor call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source) {
+    constexpr auto kName = Op::kIndexFetch;
+    const View cells("target", target);
+    const View rows("index", index);
+    const View values("source", source);
+    check_dtype(kName, cells, TypesOf<Op>{});
+    check_indexed(kName, cells, dim, rows, {values});
+    const auto copy = copy_index(kName, rows, cells.sizes[0]);
+    Tensor old = empty_like(values);
+    if (values.numel == 0) return old;
+    const View out("old", old);
+    const Groups groups = group_equal(copy, cells.sizes[0]);
+    const int64_t width = values.numel / rows.numel;
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      using C = typename Op::template Cell<T>;
+      const Operand to = writable(cells);
+      const Operand from = readable(values);
+      const Operand found = writable(out);
+      for_each_row(
+          to, groups, width, [&] { return OwnRow<Widened<C>>(to, width); },
+          [&](auto& own, int64_t row, const uint32_t* first, const uint32_t* last) {
+            fetch_group<C>(Op{}, row_of(to, row), from, found, own, width, first, last);
+          });
+    });
+    return old;
+  }
+};
+
+// The results of a group's indices are those of one index after the other on every element.
+template <class C>
+void compare_exchange_group(const Operand& target, const std::array<Operand, 4>& operands,
+                            int64_t numel, const uint32_t* first, const uint32_t* last) {
+  const auto& [guesses, values, found, flags] = operands;
+  const std::array<Operand, 5> rows{target, row_of(guesses, *first), row_of(values, *first),
+                                    row_of(found, *first), row_of(flags, *first)};
+  // From an element of the first index to the one of another.
+  const auto to = [&](const Operand& operand, uint32_t member) {
+    return (static_cast<int64_t>(member) - *first) * operand.strides[0] * operand.itemsize;
+  };
+  for_each_cell<C, 5>(rows, numel, [&](const auto& cell, auto at) {
+    cell.fetch_update([&](C held) {
+      for (const uint32_t* member = first; member != last; ++member) {
+        as<C>(at[3] + to(found, *member)) = held;
+        const bool success = held == as<C>(at[1] + to(guesses, *member));
+        as<bool>(at[4] + to(flags, *member)) = success;
+        if (success) held = as<C>(at[2] + to(values, *member));
+      }
+      return held;
+    });
+  });
+}
+
+struct IndexCompareExchangeKernel {
+  static constexpr auto kName = CompareExchange::kIndex;
+  static std::string name() { return kName; }
+
+  static std::tuple<Tensor, Tensor> call(const Tensor& target, int64_t dim, const Tensor& index,
+                                         const Tensor& expected, const Tensor& desired) {
+    const View cells("target", target);
+    const View rows("index", index);
+    const View guesses("expected", expected);
+    const View values("desired", desired);
+    check_dtype(kName, cells, TypesOf<CompareExchange>{});
+    check_indexed(kName, cells, dim, rows, {guesses, values});
+    const auto copy = copy_index(kName, rows, cells.sizes[0]);
+    Tensor old = empty_like(values);
+    Tensor success = empty(values.dim, values.sizes, ScalarType::Bool, DeviceType::CPU);
+    if (values.numel != 0) {
+      const View out("old", old);
+      const View flags("success", success);
+      const Groups groups = group_equal(copy, cells.sizes[0]);
+      const int64_t width = values.numel / rows.numel;
+      dispatch(TypesOf<CompareExchange>{}, cells.dtype, [&]<class T>() {
+        const Operand to = writable(cells);
+        const std::array<Operand, 4> operands{readable(guesses), readable(values), writable(out),
+                                              writable(flags)};
+        for_each_row(
+            to, groups, width, [] { return nullptr; },
+            [&](auto, int64_t row, const uint32_t* first, const uint32_t* last) {
+              compare_exchange_group<Bits<T>>(row_of(to, row), operands, width, first, last);
+            });
+      });
+    }
+    return {std::move(old), std::move(success)};
+  }
+};
+
+template <class... Ops>
+auto kernels(TypeList<Ops...>) -> TypeList<IndexFetchKernel<Ops>..., IndexCompareExchangeKernel>;
+using Kernels = decltype(kernels(IndexFetchOps{}));
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
+
+}  // namespace atomics::cpu

@@ -1,0 +1,118 @@
+// index_add_ and its family: changes indexed rows of dim 0 and returns nothing. What the sources of
+// a row that is named several times make together is calculated first, in the order of the call;
+// then the row is updated once.
+#include "../register.h"
+#include "group.h"
+#include "rows.h"
+#include "update.h"
+
+namespace atomics::cpu {
+
+namespace {
+
+// Rows of one element: combined per group, then one atomic update per group.
+template <class Op, class C, class Scale>
+void update_elements(const Operand& cells, const Operand& source, const Groups& groups,
+                     Scale scale) {
+  using Sum = Widened<C>;
+  std::vector<Sum> sums(groups.rows.size(), Op::template identity<Sum>());
+  for (size_t i = 0; i < groups.group.size(); ++i) {
+    Sum& sum = sums[groups.group[i]];
+    const auto other = static_cast<Sum>(as<C>(row_of(source, static_cast<int64_t>(i)).data));
+    sum = Op::combine(sum, other);
+  }
+  for (size_t g = 0; g < sums.size(); ++g) {
+    Op::apply(Ref<C, Bulk>(&as<C>(row_of(cells, groups.rows[g]).data)), scale(sums[g]));
+  }
+}
+
+// Longer rows: combined in a row of our own, unless there is only one.
+template <class Op, class C, class Scale>
+void update_rows(const Operand& cells, const Operand& source, const Groups& groups, int64_t width,
+                 Scale scale) {
+  using Sum = Widened<C>;
+  const auto own_row = [&] { return OwnRow<Sum>(cells, width); };
+  const auto update = [&](OwnRow<Sum>& own, int64_t row, const uint32_t* first,
+                          const uint32_t* last) {
+    const Operand target = row_of(cells, row);
+    if (last - first == 1) {
+      return update_cells<Op, C>(std::array{target, row_of(source, *first)}, width, scale);
+    }
+    const Operand& sums = own.operand();
+    for_each_pair<C, Sum>(row_of(source, *first), sums, [](C other, Sum& sum) { sum = other; });
+    while (++first != last) {
+      for_each_pair<C, Sum>(row_of(source, *first), sums, [](C other, Sum& sum) {
+        sum = Op::combine(sum, static_cast<Sum>(other));
+      });
+    }
+    update_cells<Op, C, Sum>(std::array{target, sums}, width, scale);
+  };
+  for_each_row(cells, groups, width, own_row, update);
+}
+
+template <class Op, class C, class Scale>
+void update_indexed(const View& cells, const View& values, const Groups& groups, Scale scale) {
+  const int64_t width = values.numel / static_cast<int64_t>(groups.group.size());
+  if (width == 1) {
+    update_elements<Op, C>(writable(cells), readable(values), groups, scale);
+  } else {
+    update_rows<Op, C>(writable(cells), readable(values), groups, width, scale);
+  }
+}
+
+template <class Op>
+struct ScaledIndexUpdateKernel {
+  static std::string name() { return Op::kIndexUpdate; }
+
+  static void call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source,
+                   double alpha) {
+    constexpr auto kName = Op::kIndexUpdate;
+    const View cells("target", target);
+    const View rows("index", index);
+    const View values("source", source);
+    check_dtype(kName, cells, TypesOf<Op>{});
+    check_alpha(kName, cells, alpha);
+    check_indexed(kName, cells, dim, rows, {values});
+    const auto copy = copy_index(kName, rows, cells.sizes[0]);
+    if (values.numel == 0) return;
+    const Groups groups = group_equal(copy, cells.sizes[0]);
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      using C = typename Op::template Cell<T>;
+      update_indexed<Op, C>(cells, values, groups, scaled_by<C>(alpha));
+    });
+  }
+};
+
+template <class Op>
+struct IndexUpdateKernel {
+  static std::string name() { return Op::kIndexUpdate; }
+
+  static void call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source) {
+    constexpr auto kName = Op::kIndexUpdate;
+    const View cells("target", target);
+    const View rows("index", index);
+    const View values("source", source);
+    check_dtype(kName, cells, TypesOf<Op>{});
+    check_indexed(kName, cells, dim, rows, {values});
+    const auto copy = copy_index(kName, rows, cells.sizes[0]);
+    if (values.numel == 0) return;
+    const Groups groups = group_equal(copy, cells.sizes[0]);
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      using C = typename Op::template Cell<T>;
+      update_indexed<Op, C>(cells, values, groups, Unscaled{});
+    });
+  }
+};
+
+template <class... Scaled, class... Plain>
+auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
+    -> TypeList<ScaledIndexUpdateKernel<Scaled>..., IndexUpdateKernel<Plain>...>;
+using Kernels = decltype(kernels(ScaledIndexUpdateOps{}, IndexUpdateOps{}));
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
+
+}  // namespace atomics::cpu

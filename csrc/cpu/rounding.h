@@ -1,0 +1,79 @@
+// How a result is rounded to the cell: to the nearest, or up or down at random.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+
+#include "lanes.h"
+#include "ref.h"
+
+namespace atomics::cpu {
+
+struct Nearest {
+  template <class Op, class Cell>
+  auto apply(const Cell& cell, typename Cell::operand_type other, const char*) const {
+    return Op::apply(cell, other);
+  }
+  template <class L>
+  auto pack(typename L::Values values, const char*) const {
+    return L::pack(values);
+  }
+};
+
+// The 64 random bits of counter `n` (SplitMix64: Steele, Lea and Flood, "Fast splittable
+// pseudorandom number generators", OOPSLA 2014).
+inline uint64_t split_mix(uint64_t n) {
+  uint64_t z = n * 0x9E3779B97F4A7C15u;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return z ^ z >> 31;
+}
+
+// The random bits of a cell depend on the seed and on its place in the target, not on how the
+// target is cut into words and threads.
+class Stochastic {
+ public:
+  Stochastic(int64_t seed, const char* target)
+      : key_(split_mix(static_cast<uint64_t>(seed) + 1)), target_(target) {}
+
+  template <class Op, class Cell>
+  auto apply(const Cell& cell, typename Cell::operand_type other, const char* at) const {
+    using T = typename Cell::value_type;
+    using F = Vector<float, 4>;
+    using U = Vector<uint32_t, 4>;
+    const U random{bits(at)};
+    T before = cell.load();
+    T after;
+    do {
+      const F value{Op::combine(static_cast<float>(before), other)};
+      const auto rounded =
+          static_cast<uint16_t>(SmallFloat<T>::template stochastic<U>(value, random)[0]);
+      after = std::bit_cast<T>(rounded);
+    } while (!cell.compare_exchange(before, after));
+    return before;
+  }
+
+  template <class L>
+  auto pack(typename L::Values values, const char* at) const {
+    using Numbers = std::array<uint32_t, L::kCount / 2>;
+    Numbers even;
+    Numbers odd;
+    for (size_t k = 0; k < even.size(); ++k) {
+      even[k] = bits(at + 4 * k);
+      odd[k] = bits(at + 4 * k + 2);
+    }
+    using Random = typename L::Bits;
+    return L::pack_randomly(values, {std::bit_cast<Random>(even), std::bit_cast<Random>(odd)});
+  }
+
+ private:
+  uint32_t bits(const char* cell) const {
+    return static_cast<uint32_t>(split_mix(key_ + static_cast<uint64_t>(cell - target_) / 2) >> 32);
+  }
+
+  uint64_t key_;
+  const char* target_;
+};
+
+}  // namespace atomics::cpu
