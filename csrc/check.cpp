@@ -111,7 +111,7 @@ void check_memory(const char* op, const View& view) {
          "a storage of " + std::to_string(bytes) + " bytes");
   }
   // An address as a number, to look at its low bits.
-  const auto address = reinterpret_cast<uintptr_t>(view.tensor.const_data_ptr());
+  const auto address = reinterpret_cast<uintptr_t>(view.data);
   const auto past = address % static_cast<uintptr_t>(view.itemsize);
   if (past != 0) {
     fail(op, view.name, "be aligned to " + std::to_string(view.itemsize) + " bytes",

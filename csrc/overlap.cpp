@@ -18,7 +18,7 @@ struct Range {
 
 Range range(const View& view) {
   // Addresses as numbers: tensors of different storages are compared.
-  const auto begin = reinterpret_cast<uintptr_t>(view.tensor.const_data_ptr());
+  const auto begin = reinterpret_cast<uintptr_t>(view.data);
   return {begin, begin + static_cast<uintptr_t>((last_offset(view) + 1) * view.itemsize)};
 }
 

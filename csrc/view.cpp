@@ -65,6 +65,12 @@ int64_t Tensor::storage_bytes() const {
   return bytes;
 }
 
+const int64_t* Tensor::strides() const {
+  int64_t* strides = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(handle_, &strides));
+  return strides;
+}
+
 bool Tensor::is_contiguous() const {
   bool contiguous = false;
   TORCH_ERROR_CODE_CHECK(aoti_torch_is_contiguous(handle_, &contiguous));
@@ -90,8 +96,9 @@ View::View(const char* name, const Tensor& tensor)
       itemsize(0),
       dim(0),
       sizes(nullptr),
-      strides(nullptr),
-      numel(1) {
+      strides(tensor.strides()),
+      numel(1),
+      data(tensor.const_data_ptr()) {
   const Dtype of_tensor = dtype_of(tensor.get());
   dtype = of_tensor.type;
   itemsize = of_tensor.itemsize;
@@ -99,8 +106,6 @@ View::View(const char* name, const Tensor& tensor)
   int64_t* borrowed = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(tensor.get(), &borrowed));
   sizes = borrowed;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(tensor.get(), &borrowed));
-  strides = borrowed;
   if (dim > 1) {
     // The product can overflow where another size is 0.
     TORCH_ERROR_CODE_CHECK(aoti_torch_get_numel(tensor.get(), &numel));

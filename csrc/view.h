@@ -35,6 +35,7 @@ class Tensor {
   Device device() const;
   int64_t storage_offset() const;
   int64_t storage_bytes() const;
+  const int64_t* strides() const;
   bool is_contiguous() const;
   const void* const_data_ptr() const;
   void* mutable_data_ptr() const;  // makes a lazy copy (copy-on-write) first
@@ -54,6 +55,7 @@ struct View {
   const int64_t* sizes;    // in elements, borrowed from the tensor
   const int64_t* strides;  // in elements, borrowed from the tensor
   int64_t numel;
+  const void* data;  // of the first element; mutable_data_ptr() may be another one
 };
 
 // A new contiguous tensor. The C shim spares the two trips through the dispatcher of empty_like.

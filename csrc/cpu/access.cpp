@@ -50,12 +50,12 @@ struct LoadKernel {
     check_dtype(Load::kName, cells, Types{});
     check_memory(Load::kName, cells);
     Tensor result = empty_like(cells);
-    const View out("result", result);
     dispatch(Types{}, cells.dtype, [&]<class T>() {
-      copy_cells<Bits<T>>({readable(cells), writable(out)}, cells.numel, [](auto cell, char* at) {
-        const auto value = Load::apply(cell);
-        std::memcpy(at, &value, sizeof(value));  // not aligned to eight bytes
-      });
+      copy_cells<Bits<T>>({readable(cells), fresh(result, cells)}, cells.numel,
+                          [](auto cell, char* at) {
+                            const auto value = Load::apply(cell);
+                            std::memcpy(at, &value, sizeof(value));  // not aligned to eight bytes
+                          });
     });
     return result;
   }
@@ -92,17 +92,15 @@ struct CompareExchangeKernel {
     check_elementwise(CompareExchange::kName, cells, {guesses, values});
     Tensor old = empty_like(cells);
     Tensor success = empty(cells.dim, cells.sizes, ScalarType::Bool, DeviceType::CPU);
-    const View out("old", old);
-    const View flags("success", success);
     dispatch(Types{}, cells.dtype, [&]<class T>() {
       using C = Bits<T>;
-      for_each_cell<C, 5>(
-          {writable(cells), readable(guesses), readable(values), writable(out), writable(flags)},
-          cells.numel, [](auto cell, auto at) {
-            C before = as<C>(at[1]);
-            as<bool>(at[4]) = CompareExchange::apply(cell, before, as<C>(at[2]));
-            as<C>(at[3]) = before;
-          });
+      for_each_cell<C, 5>({writable(cells), readable(guesses), readable(values), fresh(old, cells),
+                           fresh(success, cells, sizeof(bool))},
+                          cells.numel, [](auto cell, auto at) {
+                            C before = as<C>(at[1]);
+                            as<bool>(at[4]) = CompareExchange::apply(cell, before, as<C>(at[2]));
+                            as<C>(at[3]) = before;
+                          });
     });
     return {std::move(old), std::move(success)};
   }

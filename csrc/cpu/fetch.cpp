@@ -20,11 +20,10 @@ struct FetchKernel {
     check_dtype(Op::kFetch, cells, TypesOf<Op>{});
     check_elementwise(Op::kFetch, cells, {values});
     Tensor old = empty_like(cells);
-    const View out("old", old);
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
-      update_cells<Op, C>(std::array{writable(cells), readable(values), writable(out)}, cells.numel,
-                          Unscaled{});
+      update_cells<Op, C>(std::array{writable(cells), readable(values), fresh(old, cells)},
+                          cells.numel, Unscaled{});
     });
     return old;
   }
@@ -43,14 +42,13 @@ struct AddBelowKernel {
     check_elementwise(AddBelow::kName, cells, {values, limits});
     Tensor old = empty_like(cells);
     Tensor success = empty(cells.dim, cells.sizes, ScalarType::Bool, DeviceType::CPU);
-    const View out("old", old);
-    const View flags("success", success);
     dispatch(TypesOf<AddBelow>{}, cells.dtype, [&]<class T>() {
-      for_each_cell<T, 5>(
-          {writable(cells), readable(values), readable(limits), writable(out), writable(flags)},
-          cells.numel, [](auto cell, auto at) {
-            as<bool>(at[4]) = AddBelow::apply(cell, as<T>(at[1]), as<T>(at[2]), as<T>(at[3]));
-          });
+      for_each_cell<T, 5>({writable(cells), readable(values), readable(limits), fresh(old, cells),
+                           fresh(success, cells, sizeof(bool))},
+                          cells.numel, [](auto cell, auto at) {
+                            as<bool>(at[4]) =
+                                AddBelow::apply(cell, as<T>(at[1]), as<T>(at[2]), as<T>(at[3]));
+                          });
     });
     return {std::move(old), std::move(success)};
   }
@@ -66,10 +64,9 @@ struct AddCheckedKernel {
     check_elementwise(AddChecked::kName, cells, {values});
     Tensor old = empty_like(cells);
     Tensor overflowed = empty(cells.dim, cells.sizes, ScalarType::Bool, DeviceType::CPU);
-    const View out("old", old);
-    const View flags("overflowed", overflowed);
     dispatch(TypesOf<AddChecked>{}, cells.dtype, [&]<class T>() {
-      for_each_cell<T, 4>({writable(cells), readable(values), writable(out), writable(flags)},
+      for_each_cell<T, 4>({writable(cells), readable(values), fresh(old, cells),
+                           fresh(overflowed, cells, sizeof(bool))},
                           cells.numel, [](auto cell, auto at) {
                             as<bool>(at[3]) = AddChecked::apply(cell, as<T>(at[1]), as<T>(at[2]));
                           });

@@ -70,14 +70,13 @@ struct IndexFetchKernel {
     const auto copy = copy_index(kName, rows, cells.sizes[0]);
     Tensor old = empty_like(values);
     if (values.numel == 0) return old;
-    const View out("old", old);
     const Groups groups = group_equal(copy, cells.sizes[0]);
     const int64_t width = values.numel / rows.numel;
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
       const Operand to = writable(cells);
       const Operand from = readable(values);
-      const Operand found = writable(out);
+      const Operand found = fresh(old, values);
       for_each_row(
           to, groups, width, [&] { return OwnRow<Widened<C>>(to, width); },
           [&](auto& own, int64_t row, const uint32_t* first, const uint32_t* last) {
@@ -128,14 +127,13 @@ struct IndexCompareExchangeKernel {
     Tensor old = empty_like(values);
     Tensor success = empty(values.dim, values.sizes, ScalarType::Bool, DeviceType::CPU);
     if (values.numel != 0) {
-      const View out("old", old);
-      const View flags("success", success);
       const Groups groups = group_equal(copy, cells.sizes[0]);
       const int64_t width = values.numel / rows.numel;
       dispatch(TypesOf<CompareExchange>{}, cells.dtype, [&]<class T>() {
         const Operand to = writable(cells);
-        const std::array<Operand, 4> operands{readable(guesses), readable(values), writable(out),
-                                              writable(flags)};
+        const std::array<Operand, 4> operands{readable(guesses), readable(values),
+                                              fresh(old, values),
+                                              fresh(success, values, sizeof(bool))};
         for_each_row(
             to, groups, width, [] { return nullptr; },
             [&](auto, int64_t row, const uint32_t* first, const uint32_t* last) {

@@ -35,7 +35,14 @@ struct Lanes {
       return std::bit_cast<Values>(word);
     }
   }
-  static Word pack(Values values) { return std::bit_cast<Word>(values); }
+  static Word pack(Values values) {
+    if constexpr (sizeof(Word) == 16) {
+      const auto halves = std::bit_cast<Vector<uint64_t, sizeof(Word)>>(values);
+      return Word{halves[1]} << 64 | halves[0];
+    } else {
+      return std::bit_cast<Word>(values);
+    }
+  }
 
   // Neighbouring elements, and one element for all lanes.
   static Values read(const C* at) {
@@ -43,11 +50,7 @@ struct Lanes {
     std::memcpy(&values, at, sizeof(values));
     return values;
   }
-  static Values all(C value) {
-    Values values;
-    for (int64_t k = 0; k < kCount; ++k) values[k] = value;
-    return values;
-  }
+  static Values all(C value) { return value - Values{}; }
 };
 
 // Even and odd cells apart, because then no cell has to change its place: in a lane of 32 bits one
@@ -119,7 +122,7 @@ struct Lanes<C, Word> {
   }
 
  private:
-  static Word joined(Bits even, Bits odd) { return std::bit_cast<Word>(even | odd << 16); }
+  static Word joined(Bits even, Bits odd) { return Lanes<uint32_t, Word>::pack(even | odd << 16); }
 };
 
 }  // namespace atomics::cpu

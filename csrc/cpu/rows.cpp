@@ -23,7 +23,7 @@ std::vector<int64_t> copy_index(const char* op, const View& index, int64_t row_c
   std::vector<int64_t> copy(static_cast<size_t>(index.numel));
   if (copy.empty()) return copy;
   dispatch(Indices{}, index.dtype, [&]<class T>() {
-    const auto* data = static_cast<const T*>(index.tensor.const_data_ptr());
+    const auto* data = static_cast<const T*>(index.data);
     const int64_t stride = index.strides[0];
     for (size_t i = 0; i < copy.size(); ++i) copy[i] = data[static_cast<int64_t>(i) * stride];
   });

@@ -41,14 +41,17 @@ struct ScaledUpdateKernel {
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
       const std::array operands{writable(cells), readable(values)};
-      const auto scale = scaled_by<C>(alpha);
       if constexpr (!std::is_same_v<C, Widened<C>>) {
         if (seed) {
           const Stochastic round(*seed, operands[0].data);
-          return update_cells<Op, C>(operands, cells.numel, scale, round);
+          return update_cells<Op, C>(operands, cells.numel, scaled_by<C>(alpha), round);
         }
       }
-      update_cells<Op, C>(operands, cells.numel, scale);
+      if (alpha == 1) {
+        update_cells<Op, C>(operands, cells.numel, Unscaled{});
+      } else {
+        update_cells<Op, C>(operands, cells.numel, scaled_by<C>(alpha));
+      }
     });
   }
 };

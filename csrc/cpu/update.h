@@ -18,8 +18,8 @@ struct Unscaled {
     return other;
   }
   template <class L>
-  auto of_word(typename L::Values other) const {
-    return other;
+  auto on_lanes() const {
+    return [](typename L::Values other) __attribute__((always_inline)) { return other; };
   }
 };
 
@@ -29,8 +29,10 @@ struct ScaledBy {
 
   Widened<C> operator()(Widened<C> other) const { return wrapping_multiply(alpha, other); }
   template <class L>
-  auto of_word(typename L::Values other) const {
-    return L::all(alpha) * other;
+  auto on_lanes() const {
+    const auto factor = L::all(alpha);
+    return [factor](typename L::Values other)
+               __attribute__((always_inline)) { return factor * other; };
   }
 };
 
@@ -68,22 +70,25 @@ void update_each(Run<N>& run, int64_t n, Scale scale, Round round) {
 // The first cell is aligned to a word, and neighbours are neighbours in all operands, or `other` is
 // one element for all.
 template <class Op, class C, class Other, class Word, size_t N, class Scale, class Round>
-[[gnu::always_inline]] inline void update_words(Run<N>& run, int64_t words, Scale scale,
+[[gnu::always_inline]] inline void update_words(Run<N>& whole, int64_t words, Scale scale,
                                                 Round round) {
   using L = Lanes<C, Word>;
   // About as far ahead as memory is away: the line is owned when its turn comes.
   constexpr int64_t kAhead = 1024;
+  const auto scaled = scale.template on_lanes<L>();
+  Run<N> run = whole;  // in registers
   const bool same = run.step[1] == 0;
-  const auto all = scale.template of_word<L>(L::all(as<Other>(run.at[1])));
+  const auto all = scaled(L::all(as<Other>(run.at[1])));
   for (; words > 0; --words, run.advance(L::kCount)) {
     __builtin_prefetch(run.at[0] + kAhead, 1);
-    const auto other = same ? all : scale.template of_word<L>(L::read(&as<Other>(run.at[1])));
+    const auto other = same ? all : scaled(L::read(&as<Other>(run.at[1])));
     const auto after = [&](Word before) __attribute__((always_inline)) {
       return round.template pack<L>(Op::combine(L::unpack(before), other), run.at[0]);
     };
     const Word old = update_word<Word>(run.at[0], after);
     if constexpr (N == 3) std::memcpy(run.at[2], &old, sizeof(old));
   }
+  whole = run;
 }
 
 template <class Op, class C, class Other, size_t N, class Scale, class Round>
