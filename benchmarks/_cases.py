@@ -25,10 +25,9 @@ def cases(loops: Loops) -> Iterator[Case]:
     yield dense(torch.float32, loops.add_float32, small, 2, faster())
     for threads in (1, 2):
         yield dense(torch.float32, loops.add_float32, large, threads, faster(2.5))
-    if _takes(torch.bfloat16):
-        vectors = 3 if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else 4  # SSE2, or AVX2
-        yield dense(torch.bfloat16, loops.add_bfloat16, small, 1, faster(5))
-        yield dense(torch.bfloat16, loops.add_bfloat16, large, 1, faster(vectors))
+    vectors = 3 if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else 4  # SSE2, or AVX2
+    yield dense(torch.bfloat16, loops.add_bfloat16, small, 1, faster(5))
+    yield dense(torch.bfloat16, loops.add_bfloat16, large, 1, faster(vectors))
     yield fetching(loops, small)
     yield from calls()
     yield counting()
@@ -37,14 +36,6 @@ def cases(loops: Loops) -> Iterator[Case]:
     for batch in (256, 4096):
         for processes in (1, 2, 4):
             yield table(batch, processes)
-
-
-def _takes(dtype: torch.dtype) -> bool:
-    try:
-        _ops.add_.default(torch.zeros(1, dtype=dtype), torch.zeros(1, dtype=dtype))
-    except RuntimeError:
-        return False
-    return True
 
 
 def dense(
