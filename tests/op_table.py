@@ -131,6 +131,11 @@ INDEXED = [
     for name, (n, dtypes) in _INDEXED.items()
 ]
 
+WAIT = [
+    Op("wait", lambda dtype: (torch.zeros(1, dtype=dtype), 0, 0.0), (torch.int32, torch.int64)),
+    Op("notify", lambda dtype: (torch.zeros(1, dtype=dtype), 1), (torch.int32, torch.int64)),
+]
+
 
 def locked_mutex() -> Tensor:
     mutex = _ops.create_mutex()
@@ -179,7 +184,7 @@ CAFFE2 = [
     Op("check_atomic_bool", lambda _: (_ops.create_atomic_bool(),), _FLAG),
 ]
 
-ALL = DENSE + NUMBER + INDEXED + MUTEX + CAFFE2
+ALL = DENSE + NUMBER + INDEXED + WAIT + MUTEX + CAFFE2
 
 # Ops whose mutex argument no copy can stand in for; opcheck copies its inputs.
 WITH_MUTEX = {op.name for op in MUTEX + CAFFE2[:3] if not op.name.startswith("create")}

@@ -60,6 +60,7 @@ from .indexed import (
     index_or_,
 )
 from .update import add_, and_, max_, min_, or_, sub_, xor_
+from .waiting import notify, wait
 
 __all__ = [
     "add_",
@@ -86,8 +87,10 @@ __all__ = [
     "load",
     "max_",
     "min_",
+    "notify",
     "or_",
     "store_",
     "sub_",
+    "wait",
     "xor_",
 ]
