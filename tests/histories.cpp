@@ -156,7 +156,7 @@ class Meeting {
       meetings_.store(meeting + 1);
     }
     for (int spins = 0; meetings_.load() == meeting; ++spins) {
-      if (spins > 1000) std::this_thread::yield();
+      if (spins > 20'000) std::this_thread::yield();
     }
   }
 
