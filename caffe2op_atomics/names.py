@@ -1,0 +1,158 @@
+"""The names there are, and what is behind each: to find what a crashed job left.
+
+``python -m caffe2op_atomics --list`` prints the same, ``--unlink NAME`` removes one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from . import _processes
+from ._named import unlink_open
+from ._shared_file import (
+    ATOMIC_BOOL,
+    COUNTER,
+    DIRECTORY,
+    HEADER_BYTES,
+    KINDS,
+    MUTEX,
+    PREFIX,
+    path_of,
+    strangeness,
+    unpack,
+)
+
+# Where glibc has the lock word in a slot, and the kernel's flags in it (futex(2)).
+_LOCK_WORD = 64
+_THREAD_ID, _OWNER_DIED = 0x3FFFFFFF, 0x40000000
+
+
+@dataclass(frozen=True)
+class NameInfo:
+    """What is known of a name.
+
+    Attributes:
+        name: the name, as the classes take it.
+        kind: ``"Counter"``, ``"AtomicBool"``, ``"Mutex"``, or what else the file is.
+        value: the counter's value, whether the flag is set, or who holds the mutex.
+        users: the processes that map it, as far as this process may look.
+        creator: the pid of the process that made it, 0 if that is not known.
+        creator_alive: whether that process still runs; None if it cannot be told, because it is
+            in another pid namespace (container).
+        age: seconds since it was made.
+    """
+
+    name: str
+    kind: str
+    value: int | bool | str
+    users: list[int]
+    creator: int
+    creator_alive: bool | None
+    age: float
+
+
+def list_names() -> list[NameInfo]:
+    """Return what is known of each name of this user, in order of the names.
+
+    Example:
+        >>> from caffe2op_atomics import Counter
+        >>> counter = Counter(3, name=f"example.{os.getpid()}")
+        >>> [(info.kind, info.value) for info in list_names() if info.name == counter.name]
+        [('Counter', 3)]
+        >>> counter.unlink()
+        True
+    """
+    prefix = f"{PREFIX}.{os.geteuid()}."
+    names = (entry.name.removeprefix(prefix) for entry in DIRECTORY.glob(prefix + "*"))
+    infos = (_look(name) for name in sorted(names))
+    return [info for info in infos if info is not None]
+
+
+def unlink_name(name: str) -> bool:
+    """Remove ``name``, whatever kind it is; return False if there was none.
+
+    Those who are attached to it go on; whoever uses the name next makes a new object.
+
+    Raises:
+        TypeError, ValueError: if it is not a name.
+        RuntimeError: if it is not a file that this package made for this user.
+    """
+    path = path_of("unlink_name", name)
+    try:
+        strange = strangeness(os.lstat(path))
+        if strange is None:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if unpack(os.pread(fd, HEADER_BYTES, 0)):
+                    return unlink_open(fd, path)
+            finally:
+                os.close(fd)
+    except FileNotFoundError:
+        return False
+    rule, got = strange or ("be a file of caffe2op_atomics", "other bytes")
+    raise RuntimeError(f"unlink_name: name {name!r} must {rule}, got {got} (see {path})")
+
+
+def _look(name: str) -> NameInfo | None:
+    path = DIRECTORY / f"{PREFIX}.{os.geteuid()}.{name}"
+    try:
+        status = os.lstat(path)
+        strange = strangeness(status)
+        content = b"" if strange else path.read_bytes()
+    except FileNotFoundError:  # unlinked meanwhile
+        return None
+    except OSError as error:
+        strange, content = ("be readable", f"{error.strerror}"), b""
+    header = unpack(content)
+    users = _processes.users_of(status.st_dev, status.st_ino)
+    if header is None:
+        kind = strange[1] if strange else "not of this package"
+        return NameInfo(name, kind, "", users, 0, None, time.time() - status.st_mtime)
+    known = KINDS.get(header.kind)
+    return NameInfo(
+        name,
+        known.name if known else f"kind {header.kind}",
+        _value(header.kind, content[HEADER_BYTES:]),
+        users,
+        header.pid,
+        _processes.is_alive(header.pid, header.start, header.pid_namespace),
+        time.time() - header.created / 1e9,
+    )
+
+
+def _value(kind: int, payload: bytes) -> int | bool | str:
+    def number(begin: int, size: int) -> int:
+        return int.from_bytes(payload[begin : begin + size], "little", signed=True)
+
+    if kind == COUNTER.number:
+        return number(0, 8)
+    if kind == ATOMIC_BOOL.number:
+        return number(0, 4) != 0
+    if kind == MUTEX.number:
+        word = number(_LOCK_WORD, 4)
+        if word & _OWNER_DIED:
+            return "its holder died"
+        return f"held by thread {word & _THREAD_ID}" if word & _THREAD_ID else "unlocked"
+    return ""
+
+
+def report() -> str:
+    """Return the table that ``--list`` prints."""
+    rows = [("name", "kind", "value", "used by", "made by", "age")]
+    for info in list_names():
+        state = {True: "", False: " (gone)", None: " (cannot be told)"}[info.creator_alive]
+        rows.append(
+            (
+                info.name,
+                info.kind,
+                str(info.value),
+                " ".join(map(str, info.users)) or "nobody seen",
+                f"{info.creator or '?'}{state}",
+                f"{info.age:.0f} s",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
