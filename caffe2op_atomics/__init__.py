@@ -18,8 +18,8 @@ _library.load()
 _compile.install()
 
 from . import caffe2, ops  # noqa: E402  (they use the ops that were just loaded)
+from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
-from ._named import LeftoverWarning  # noqa: E402
 from .atomic_bool import AtomicBool  # noqa: E402
 from .counter import Counter  # noqa: E402
 from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402

@@ -10,7 +10,6 @@ import fcntl
 import mmap
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from . import _processes
+from ._leftovers import warn_of_leftover
 from ._shared_file import (
     DIRECTORY,
     HEADER_BYTES,
@@ -31,15 +31,6 @@ from ._shared_file import (
 )
 
 Fill = Callable[[Tensor], object]
-
-
-class LeftoverWarning(UserWarning):
-    """An object was attached to by name that no process seems to use, left by one that is gone.
-
-    Its value is kept, which is right for a job that goes on where it stopped, and wrong for a new
-    one that meant to start at ``initial``. A job of the first sort ignores this category; the
-    second sort gives each run names of its own, or calls ``unlink()`` at the end.
-    """
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ def attach(kind: Kind, name: str, fill: Fill) -> tuple[Tensor, NamedFile]:
                 continue
             _check(kind, name, fd, status)
             if not made:
-                _warn_of_leftover(kind, name, fd, status)
+                warn_of_leftover(kind, name, fd, status)
             return _map(kind, fd), NamedFile(kind, name, status.st_dev, status.st_ino)
         finally:
             os.close(fd)
@@ -224,19 +215,3 @@ def _create(kind: Kind, name: str, fill: Fill) -> bool:
         if fd is not None:
             os.close(fd)
     return True
-
-
-def _warn_of_leftover(kind: Kind, name: str, fd: int, status: os.stat_result) -> None:
-    header = unpack(os.pread(fd, HEADER_BYTES, 0))
-    assert header is not None  # it was checked
-    alive = _processes.is_alive(header.pid, header.start, header.pid_namespace)
-    if alive or _processes.users_of(status.st_dev, status.st_ino):
-        return
-    maker = f"pid {header.pid}" + (" of another pid namespace" if alive is None else ", now gone")
-    warnings.warn(
-        f"{kind.name}: attached to {name!r}, which {maker}, made and no process here uses: its "
-        "value is kept. Start afresh with unlink() or with a name for each run; to go on with "
-        "what is there, ignore LeftoverWarning",
-        LeftoverWarning,
-        stacklevel=5,  # the line of whoever constructs the object
-    )

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ _MAGIC = b"atomics\0"
 _VERSION = 1
 # magic, version, kind, dtype, payload bytes, creator: pid, start, pid namespace; time; zeros
 _HEADER = struct.Struct("=8sHBBIQQQQ16x")
+
+# Where glibc has the lock word in a mutex's slot, and the kernel's flags in it (futex(2)).
+_LOCK_WORD = 64
+_THREAD_ID, _OWNER_DIED = 0x3FFFFFFF, 0x40000000
 
 # A file name has at most 255 bytes, and the prefix and a user id take up to 28.
 _MOST_CHARACTERS = 200
@@ -136,9 +141,9 @@ def mismatch(kind: Kind, header: Header, file_bytes: int) -> tuple[str, str] | N
         return f"have layout version {_VERSION}", f"version {header.version} of another build"
     if header.kind != kind.number:
         there = KINDS.get(header.kind)
-        return f"name a {kind.name}", f"a {there.name}" if there else f"kind {header.kind}"
+        return f"have kind {kind.name}", f"kind {there.name if there else header.kind}"
     rules = [
-        (header.dtype, kind.dtype_number, "hold dtype {}", "dtype {}"),
+        (header.dtype, kind.dtype_number, "have torch's dtype number {}", "{}"),
         (header.payload_bytes, kind.payload_bytes, "have a payload of {} bytes", "{} bytes"),
         (file_bytes, kind.file_bytes, "be a file of {} bytes", "{} bytes"),
     ]
@@ -146,3 +151,21 @@ def mismatch(kind: Kind, header: Header, file_bytes: int) -> tuple[str, str] | N
         if actual != expected:
             return rule.format(expected), got.format(actual)
     return None
+
+
+def value_of(kind: int, payload: bytes) -> int | bool | str:
+    """Return what a payload says: a number, whether a flag is set, or who holds a mutex."""
+
+    def number(begin: int, size: int) -> int:
+        return int.from_bytes(payload[begin : begin + size], sys.byteorder, signed=True)
+
+    if kind == COUNTER.number:
+        return number(0, 8)
+    if kind == ATOMIC_BOOL.number:
+        return number(0, 4) != 0
+    if kind == MUTEX.number:
+        word = number(_LOCK_WORD, 4)
+        if word & _OWNER_DIED:
+            return "its holder died"
+        return f"held by thread {word & _THREAD_ID}" if word & _THREAD_ID else "unlocked"
+    return ""

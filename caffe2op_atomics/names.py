@@ -12,21 +12,15 @@ from dataclasses import dataclass
 from . import _processes
 from ._named import unlink_open
 from ._shared_file import (
-    ATOMIC_BOOL,
-    COUNTER,
     DIRECTORY,
     HEADER_BYTES,
     KINDS,
-    MUTEX,
     PREFIX,
     path_of,
     strangeness,
     unpack,
+    value_of,
 )
-
-# Where glibc has the lock word in a slot, and the kernel's flags in it (futex(2)).
-_LOCK_WORD = 64
-_THREAD_ID, _OWNER_DIED = 0x3FFFFFFF, 0x40000000
 
 
 @dataclass(frozen=True)
@@ -114,28 +108,12 @@ def _look(name: str) -> NameInfo | None:
     return NameInfo(
         name,
         known.name if known else f"kind {header.kind}",
-        _value(header.kind, content[HEADER_BYTES:]),
+        value_of(header.kind, content[HEADER_BYTES:]),
         users,
         header.pid,
         _processes.is_alive(header.pid, header.start, header.pid_namespace),
         time.time() - header.created / 1e9,
     )
-
-
-def _value(kind: int, payload: bytes) -> int | bool | str:
-    def number(begin: int, size: int) -> int:
-        return int.from_bytes(payload[begin : begin + size], "little", signed=True)
-
-    if kind == COUNTER.number:
-        return number(0, 8)
-    if kind == ATOMIC_BOOL.number:
-        return number(0, 4) != 0
-    if kind == MUTEX.number:
-        word = number(_LOCK_WORD, 4)
-        if word & _OWNER_DIED:
-            return "its holder died"
-        return f"held by thread {word & _THREAD_ID}" if word & _THREAD_ID else "unlocked"
-    return ""
 
 
 def report() -> str:

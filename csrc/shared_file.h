@@ -33,10 +33,8 @@ struct AtomicsFileHeader {
   uint8_t zeros[16];
 };
 
-// Why the last atomics_map of this kind returned NULL is in errno: ENOENT nothing there, EPROTO
-// something else there, or what the system said.
-
-// Maps the payload of a Counter (int64_t, the value) or a Bool (int32_t, 0 or 1), or NULL.
+// Maps the payload of a Counter (int64_t, the value) or a Bool (int32_t, 0 or 1). Returns NULL and
+// errno if it cannot: ENOENT if nothing has the name, EPROTO if something else has it.
 static inline void* atomics_map(const char* path, enum AtomicsKind kind) {
   const uint8_t dtype = kind == kAtomicsCounter ? 4 : 3;
   struct AtomicsFileHeader header;
@@ -82,6 +80,7 @@ static inline int atomics_create(const char* path, enum AtomicsKind kind) {
   const int fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
   if (fd < 0) return -1;
   snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+  // Filled before it is mapped: a full /dev/shm is an error here and would be a SIGBUS later.
   int error = posix_fallocate(fd, 0, kAtomicsHeaderBytes + kAtomicsLineBytes);
   if (error == 0 && (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
                      linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0)) {
