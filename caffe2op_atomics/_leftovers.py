@@ -24,7 +24,7 @@ def warn_of_leftover(kind: Kind, name: str, fd: int, status: os.stat_result) -> 
     header = unpack(content)
     assert header is not None  # it was checked
     alive = _processes.is_alive(header.pid, header.start, header.pid_namespace)
-    if alive or _processes.users_of(status.st_dev, status.st_ino):
+    if alive or _processes.users_of([status])[0]:
         return
     maker = f"pid {header.pid}, " + ("now gone" if alive is not None else "of another container")
     warnings.warn(

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -55,34 +56,28 @@ class NamedFile:
 
     def unlink(self) -> bool:
         """Remove the name if it still means this file; return whether it did."""
-        try:
-            fd = _open(self.kind.name, self.name)
-        except RuntimeError:  # not a file of this library any more
-            return False
-        if fd is None:
-            return False
-        try:
-            if not self._is(os.fstat(fd)):
-                return False
-            return unlink_open(fd, path_of(self.kind.name, self.name))
-        finally:
-            os.close(fd)
+        path = path_of(self.kind.name, self.name)
+        return self.is_at_its_name() and unlink_if(path, lambda fd: self._is(os.fstat(fd)))
 
 
-def unlink_open(fd: int, path: os.PathLike[str]) -> bool:
-    """Remove ``path`` if it is the name of the open file, and of no other made in between.
+def unlink_if(path: Path, wanted: Callable[[int], bool]) -> bool:
+    """Remove ``path`` if ``wanted`` says so of the open file; return whether it did.
 
     Everybody who removes a name holds this lock of its file, and nobody can link another file to a
-    name that is taken: between the look and the removal the name stays what it is.
+    name that is taken: between the last look and the removal the name stays what it is.
     """
-    fcntl.flock(fd, fcntl.LOCK_EX)
     try:
-        if not os.path.samestat(os.lstat(path), os.fstat(fd)):
-            return False
-        os.unlink(path)  # noqa: PTH108
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            remove = os.path.samestat(path.lstat(), os.fstat(fd)) and wanted(fd)
+            if remove:
+                path.unlink()
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         return False
-    return True
+    return remove
 
 
 def attach(kind: Kind, name: str, fill: Fill) -> tuple[Tensor, NamedFile]:
@@ -150,7 +145,9 @@ def _open(kind: str, name: str) -> int | None:
             strange = strangeness(os.lstat(path))
         except FileNotFoundError:
             return None
-        _fail(kind, name, *(strange or ("be open to its user", f"{error.strerror}")))
+        if strange:
+            _fail(kind, name, *strange)
+        raise RuntimeError(f"{kind}: system must open {path}, got {error.strerror}") from error
     strange = strangeness(os.fstat(fd))
     if strange:
         os.close(fd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -39,10 +39,15 @@ def is_alive(pid: int, start: int, pid_namespace: int) -> bool | None:
     return found is not None and start in (0, found)
 
 
-def users_of(device: int, inode: int) -> list[int]:
-    """Return the pids that map a file, as far as this process may look."""
-    pattern = f" {os.major(device):02x}:{os.minor(device):02x} {inode} ".encode()
-    return [pid for pid, maps in _maps() if pattern in maps]
+def users_of(files: Sequence[os.stat_result]) -> list[list[int]]:
+    """Return the pids that map each file, as far as this process may look."""
+    users: list[list[int]] = [[] for _ in files]
+    for pid, maps in _maps():
+        for file, pids in zip(files, users, strict=True):
+            device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
+            if f" {device} {file.st_ino} ".encode() in maps:
+                pids.append(pid)
+    return users
 
 
 def _maps() -> Iterator[tuple[int, bytes]]:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 from . import _processes
-from ._named import unlink_open
+from ._named import unlink_if
 from ._shared_file import (
     DIRECTORY,
     HEADER_BYTES,
     KINDS,
-    PREFIX,
+    MUTEX,
     path_of,
     strangeness,
     unpack,
@@ -58,10 +61,12 @@ def list_names() -> list[NameInfo]:
         >>> counter.unlink()
         True
     """
-    prefix = f"{PREFIX}.{os.geteuid()}."
-    names = (entry.name.removeprefix(prefix) for entry in DIRECTORY.glob(prefix + "*"))
-    infos = (_look(name) for name in sorted(names))
-    return [info for info in infos if info is not None]
+    found = []
+    for path in sorted(DIRECTORY.glob(path_of("list_names", "x").name[:-1] + "*")):
+        with suppress(FileNotFoundError):  # unlinked meanwhile
+            found.append((path, path.lstat()))
+    users = _processes.users_of([status for _, status in found])
+    return [_look(*file, pids) for file, pids in zip(found, users, strict=True)]
 
 
 def unlink_name(name: str) -> bool:
@@ -74,33 +79,31 @@ def unlink_name(name: str) -> bool:
         RuntimeError: if it is not a file that this package made for this user.
     """
     path = path_of("unlink_name", name)
-    try:
-        strange = strangeness(os.lstat(path))
-        if strange is None:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                if unpack(os.pread(fd, HEADER_BYTES, 0)):
-                    return unlink_open(fd, path)
-            finally:
-                os.close(fd)
-    except FileNotFoundError:
-        return False
-    rule, got = strange or ("be a file of caffe2op_atomics", "other bytes")
-    raise RuntimeError(f"unlink_name: name {name!r} must {rule}, got {got} (see {path})")
+
+    def refuse(rule: str, got: str) -> NoReturn:
+        raise RuntimeError(f"unlink_name: name {name!r} must {rule}, got {got} (see {path})")
+
+    def is_ours(fd: int) -> bool:
+        if unpack(os.pread(fd, HEADER_BYTES, 0)) is None:
+            refuse("be a file of caffe2op_atomics", "other bytes")
+        return True
+
+    with suppress(FileNotFoundError):
+        strange = strangeness(path.lstat())
+        if strange:
+            refuse(*strange)
+        return unlink_if(path, is_ours)
+    return False
 
 
-def _look(name: str) -> NameInfo | None:
-    path = DIRECTORY / f"{PREFIX}.{os.geteuid()}.{name}"
-    try:
-        status = os.lstat(path)
-        strange = strangeness(status)
-        content = b"" if strange else path.read_bytes()
-    except FileNotFoundError:  # unlinked meanwhile
-        return None
-    except OSError as error:
-        strange, content = ("be readable", f"{error.strerror}"), b""
+def _look(path: Path, status: os.stat_result, users: list[int]) -> NameInfo:
+    name = path.name.split(".", 2)[2]
+    strange = strangeness(status)
+    content = b""
+    if strange is None:
+        with suppress(OSError), path.open("rb") as file:
+            content = file.read(HEADER_BYTES + MUTEX.payload_bytes)
     header = unpack(content)
-    users = _processes.users_of(status.st_dev, status.st_ino)
     if header is None:
         kind = strange[1] if strange else "not of this package"
         return NameInfo(name, kind, "", users, 0, None, time.time() - status.st_mtime)

@@ -82,6 +82,10 @@ STABLE_TORCH_LIBRARY(atomics, m) {
       "Tensor(a!) target, int dim, Tensor index, Tensor expected, Tensor desired)"
       " -> (Tensor old, Tensor success)");
 
+  // Waiting, for one element of int32 or int64. Negative: for ever, all.
+  m.def("wait(Tensor(a!) target, int old, float timeout=-1) -> bool");
+  m.def("notify(Tensor(a!) target, int count=-1) -> int");
+
   // Mutexes: a bank is a uint8 tensor of shape [n, 128].
   m.def("create_mutex(int n=1, *, Device? device=None) -> Tensor");
   m.def("create_mutex.like(Tensor(a!) token, int n=1) -> Tensor");

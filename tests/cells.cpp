@@ -32,13 +32,14 @@ bool exact = true;
 
 template <class T>
 void report(const char* op, T total, T expected) {
-  std::cout << op << ' ' << sizeof(T) << (std::is_integral_v<T> ? " int " : " float ") << total
-            << " of " << expected << '\n';
+  std::cout << op << ' ' << sizeof(T) << (std::is_integral_v<T> ? " int " : " float ") << +total
+            << " of " << +expected << '\n';
   exact = exact && total == expected;
 }
 
+// Narrow integers wrap, in the total as in the cell.
 template <class Op, class T, class Order>
-void updates(T sign) {
+void updates(int64_t sign) {
   alignas(64) T cell{};
   run_threads([&](int) {
     for (int i = 0; i < kUpdates; ++i) Op::apply(cpu::Ref<T, Order>(&cell), T{1});
@@ -56,7 +57,7 @@ void exchanges() {
     for (int i = 0; i < kUpdates; ++i) sum += Exchange::apply(cpu::Ref<T, Order>(&cell), T{1});
     taken[rank] = sum;
   });
-  report(Exchange::kFetch, std::accumulate(taken.begin(), taken.end(), cell),
+  report(Exchange::kFetch, static_cast<T>(std::accumulate(taken.begin(), taken.end(), cell)),
          static_cast<T>(kThreads * kUpdates));
 }
 
@@ -74,12 +75,92 @@ void compare_exchanges() {
   report(CompareExchange::kName, cell, static_cast<T>(kThreads * kUpdates));
 }
 
+// Each thread raises the cell to numbers of its own: a fetched value that a later one of the same
+// thread is below was lost, and so is a largest number that is not there in the end.
+template <class Op, class T, class Order>
+void extremes(T sign) {
+  alignas(64) T cell{};
+  std::array<int, kThreads> lost{};
+  constexpr int kMost = 30'000;  // fits every type but one of 8 bits
+  run_threads([&](int rank) {
+    const cpu::Ref<T, Order> ref(&cell);
+    for (int i = 0; i < kMost; ++i) {
+      const auto mine = static_cast<T>(sign * static_cast<T>(i));
+      Op::apply(ref, mine);
+      const T now = Load::apply(ref);
+      lost[rank] += Op::combine(now, mine) != now;
+    }
+  });
+  report(Op::kFetch, static_cast<T>(std::accumulate(lost.begin(), lost.end(), 0)), T{0});
+  report(Op::kFetch, cell, static_cast<T>(sign * static_cast<T>(kMost - 1)));
+}
+
+// Each thread flips a bit of its own: it must find it as it left it.
+template <class T, class Order>
+void bits() {
+  alignas(64) T cell{};
+  std::array<int, kThreads> lost{};
+  run_threads([&](int rank) {
+    const cpu::Ref<T, Order> ref(&cell);
+    const auto mine = static_cast<T>(1 << rank);
+    for (int i = 0; i < kUpdates; ++i) {
+      lost[rank] += (Or::apply(ref, mine) & mine) != 0;
+      lost[rank] += (And::apply(ref, static_cast<T>(~mine)) & mine) == 0;
+      lost[rank] += (Xor::apply(ref, mine) & mine) != 0;
+      lost[rank] += (Xor::apply(ref, mine) & mine) == 0;
+    }
+  });
+  report(Xor::kFetch, std::accumulate(lost.begin(), lost.end(), 0), 0);
+}
+
+// Permits up to a limit: as many are taken as there are, by those who succeeded.
+template <class T, class Order>
+void permits() {
+  alignas(64) T cell{};
+  std::array<int, kThreads> taken{};
+  constexpr T kLimit = 100;
+  run_threads([&](int rank) {
+    const cpu::Ref<T, Order> ref(&cell);
+    T old{};
+    for (int i = 0; i < kUpdates; ++i) {
+      // Given back at once while the others try.
+      const bool got = AddBelow::apply(ref, T{40}, kLimit, old);
+      taken[rank] += old > kLimit;
+      if (got) Sub::apply(ref, T{40});
+    }
+  });
+  report(AddBelow::kName, static_cast<T>(std::accumulate(taken.begin(), taken.end(), 0)), T{0});
+  report(AddBelow::kName, cell, T{0});
+}
+
+template <class T, class Order>
+void checked() {
+  alignas(64) T cell{};
+  std::array<int64_t, kThreads> added{};
+  run_threads([&](int rank) {
+    const cpu::Ref<T, Order> ref(&cell);
+    T old{};
+    for (int i = 0; i < kUpdates; ++i) added[rank] += !AddChecked::apply(ref, T{1}, old);
+  });
+  report(AddChecked::kName, std::accumulate(added.begin(), added.end(), int64_t{0}),
+         static_cast<int64_t>(cell));
+}
+
 template <class T, class Order>
 void all() {
   updates<Add, T, Order>(1);
   updates<Sub, T, Order>(-1);
   exchanges<T, Order>();
   compare_exchanges<T, Order>();
+  permits<T, Order>();
+  if constexpr (std::is_integral_v<T>) {
+    bits<T, Order>();
+    checked<T, Order>();
+  }
+  if constexpr (sizeof(T) > 1) {
+    extremes<Max, T, Order>(1);
+    if constexpr (std::is_signed_v<T>) extremes<Min, T, Order>(-1);
+  }
 }
 
 template <class... Ts>
@@ -89,6 +170,7 @@ void all_types(TypeList<Ts...>) {
 }
 
 int main() {
-  all_types(TypeList<int32_t, int64_t, float, double>{});
+  all_types(TypeList<uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t,
+                     float, double>{});
   return exact ? 0 : 1;
 }

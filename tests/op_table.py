@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DTYPES = [torch.int32, torch.int64, torch.float32, torch.float64]
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+DTYPES = (torch.bool, *INTEGERS, *FLOATS)
+NUMBERS = (*INTEGERS, *FLOATS)
+BITS = (torch.bool, *INTEGERS)
 
 _ops = torch.ops.atomics
 
@@ -24,7 +28,7 @@ class Op:
 
     name: str
     arguments: Callable[[torch.dtype], tuple[Any, ...]]
-    dtypes: tuple[torch.dtype, ...] = tuple(DTYPES)
+    dtypes: tuple[torch.dtype, ...] = DTYPES
 
     @property
     def overload(self) -> Any:
@@ -50,46 +54,86 @@ def row(dtype: torch.dtype, start: int = 1) -> Tensor:
     return torch.arange(start, start + 3).to(dtype)
 
 
-# name -> number of tensors of target's dtype that follow target
-_DENSE_OPERANDS = {
-    "store_": 1,
-    "exchange": 1,
-    "compare_exchange": 2,
-    "fetch_add": 1,
-    "fetch_sub": 1,
-    "add_": 1,
-    "sub_": 1,
+# name -> number of tensors of target's dtype that follow target, and the dtypes
+_DENSE = {
+    "load": (0, DTYPES),
+    "store_": (1, DTYPES),
+    "exchange": (1, DTYPES),
+    "compare_exchange": (2, DTYPES),
+    "fetch_add": (1, NUMBERS),
+    "fetch_sub": (1, NUMBERS),
+    "fetch_min": (1, DTYPES),
+    "fetch_max": (1, DTYPES),
+    "fetch_and": (1, BITS),
+    "fetch_or": (1, BITS),
+    "fetch_xor": (1, BITS),
+    "fetch_add_below": (2, NUMBERS),
+    "fetch_add_checked": (1, INTEGERS),
+    "add_": (1, NUMBERS),
+    "sub_": (1, NUMBERS),
+    "min_": (1, DTYPES),
+    "max_": (1, DTYPES),
+    "and_": (1, BITS),
+    "or_": (1, BITS),
+    "xor_": (1, BITS),
 }
+_DENSE_OPERANDS = {name: count for name, (count, _) in _DENSE.items() if count}
 
 DENSE = [
-    Op(name, lambda dtype, n=n: (matrix(dtype), *(row(dtype, k) for k in range(n))))
-    for name, n in {"load": 0, **_DENSE_OPERANDS}.items()
+    Op(name, lambda dtype, n=n: (matrix(dtype), *(row(dtype, k) for k in range(n))), dtypes)
+    for name, (n, dtypes) in _DENSE.items()
 ]
 
 
-def number_op(dense: Op, kind: str, dtypes: tuple[torch.dtype, ...]) -> Op:
+def number_ops(dense: Op) -> list[Op]:
+    """The overloads of a dense op for one element and plain numbers."""
     count = _DENSE_OPERANDS.get(dense.name, 0)
-    number = 2 if kind == "int" else 2.5
-    return Op(
-        f"{dense.name}.{kind}",
-        lambda dtype: (torch.ones(1, dtype=dtype), *(number,) * count),
-        dtypes,
-    )
+    kinds = {"int": (1, BITS), "float": (2.5, FLOATS)}
+    ops = []
+    for kind, (number, of_kind) in kinds.items():
+        dtypes = tuple(dtype for dtype in dense.dtypes if dtype in of_kind)
+        arguments = (number,) * count
+        if dtypes:
+            ops.append(
+                Op(
+                    f"{dense.name}.{kind}",
+                    lambda dtype, arguments=arguments: (torch.ones(1, dtype=dtype), *arguments),
+                    dtypes,
+                )
+            )
+    return ops
 
 
-NUMBER = [
-    number_op(dense, kind, dtypes)
-    for dense in DENSE
-    for kind, dtypes in {
-        "int": (torch.int32, torch.int64),
-        "float": (torch.float32, torch.float64),
-    }.items()
-]
+NUMBER = [op for dense in DENSE for op in number_ops(dense)]
+
+# name -> number of tensors like source that follow index, and the dtypes
+_INDEXED = {
+    "index_add_": (1, NUMBERS),
+    "index_min_": (1, DTYPES),
+    "index_max_": (1, DTYPES),
+    "index_and_": (1, BITS),
+    "index_or_": (1, BITS),
+    "index_fetch_add": (1, NUMBERS),
+    "index_exchange": (1, DTYPES),
+    "index_compare_exchange": (2, DTYPES),
+}
 INDEXED = [
     Op(
-        "index_add_",
-        lambda dtype: (matrix(dtype), 0, torch.tensor([1, 0, 1]), torch.ones(3, 3, dtype=dtype)),
+        name,
+        lambda dtype, n=n: (
+            matrix(dtype),
+            0,
+            torch.tensor([1, 0, 1]),
+            *(torch.ones(3, 3, dtype=dtype),) * n,
+        ),
+        dtypes,
     )
+    for name, (n, dtypes) in _INDEXED.items()
+]
+
+WAIT = [
+    Op("wait", lambda dtype: (torch.zeros(1, dtype=dtype), 0, 0.0), (torch.int32, torch.int64)),
+    Op("notify", lambda dtype: (torch.zeros(1, dtype=dtype), 1), (torch.int32, torch.int64)),
 ]
 
 
@@ -140,7 +184,7 @@ CAFFE2 = [
     Op("check_atomic_bool", lambda _: (_ops.create_atomic_bool(),), _FLAG),
 ]
 
-ALL = DENSE + NUMBER + INDEXED + MUTEX + CAFFE2
+ALL = DENSE + NUMBER + INDEXED + WAIT + MUTEX + CAFFE2
 
 # Ops whose mutex argument no copy can stand in for; opcheck copies its inputs.
 WITH_MUTEX = {op.name for op in MUTEX + CAFFE2[:3] if not op.name.startswith("create")}

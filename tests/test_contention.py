@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from op_table import DTYPES
+from op_table import INTEGERS, NUMBERS
+from reference import held
 from support import START_METHODS, TIMEOUT, run_processes, run_threads
 from torch import Tensor
 
@@ -22,7 +23,12 @@ from caffe2op_atomics import ops
 
 atomics = torch.ops.atomics
 WORKERS = 3
-dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+numbers = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
+
+
+def countable(dtype: torch.dtype, n: int) -> int:
+    """Return n, or as many of it as WORKERS can count to in floats that stop counting early."""
+    return min(n, int(2 / torch.finfo(dtype).eps) // WORKERS) if dtype.is_floating_point else n
 
 
 @torch.jit.script
@@ -63,7 +69,7 @@ def compare_exchanges(cell: Tensor, one: Tensor, n: int) -> None:
 def exchanges(cell: Tensor, taken: Tensor, n: int) -> None:
     """Put tokens in, take out what is there: no token may be taken twice or get lost."""
     for _ in range(n):
-        taken += torch.ops.atomics.exchange(cell, torch.ones_like(cell))
+        taken += torch.ops.atomics.exchange(cell, torch.ones_like(cell)).long()
 
 
 def test_op_structs_are_exact_on_tight_cpp_threads(tmp_path):
@@ -72,7 +78,7 @@ def test_op_structs_are_exact_on_tight_cpp_threads(tmp_path):
     subprocess.run(["c++", "-std=c++20", "-O2", "-pthread", source, "-o", program], check=True)
     result = subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert result.returncode == 0, result.stdout
-    assert len(result.stdout.splitlines()) == 4 * 4 * 2
+    assert len(result.stdout.splitlines()) > 200
 
 
 LOOPS = {
@@ -84,21 +90,21 @@ LOOPS = {
 }
 
 
-@dtypes
+@numbers
 @pytest.mark.parametrize("op", LOOPS)
 def test_threads_lose_no_update_of_one_element(op, dtype):
     loop, sign = LOOPS[op]
-    n = 30_000
+    n = countable(dtype, 30_000)
     cell = torch.zeros(1, dtype=dtype)
     run_threads(WORKERS, lambda _: loop(cell, torch.ones(1, dtype=dtype), n))
-    assert cell.item() == sign * WORKERS * n
+    assert cell.item() == held(sign * WORKERS * n, dtype)
 
 
-@dtypes
+@numbers
 def test_threads_lose_no_token_of_an_exchange(dtype):
-    n = 30_000
+    n = countable(dtype, 30_000)
     cell = torch.zeros(1, dtype=dtype)
-    taken = [torch.zeros(1, dtype=dtype) for _ in range(WORKERS)]
+    taken = [torch.zeros(1, dtype=torch.int64) for _ in range(WORKERS)]
     run_threads(WORKERS, lambda rank: exchanges(cell, taken[rank], n))
     assert sum(t.item() for t in taken) + cell.item() == WORKERS * n
 
@@ -110,12 +116,14 @@ def dense_updates(_: int, target: Tensor, calls: int) -> None:
         ops.fetch_add(target, ones)
         ops.sub_(target, ones, alpha=-1)
         ops.fetch_sub(target, ones)
+        ops.fetch_add_below(target, ones, 127)
+        ops.sub_(target, ones)
 
 
 SIZE, CALLS = 100_000, 20
 
 
-@dtypes
+@numbers
 @pytest.mark.parametrize("strided", [False, True])
 def test_threads_lose_no_update_of_large_targets(strided, dtype):
     target = torch.zeros(2, SIZE, dtype=dtype)[:, :: 2 if strided else 1]
@@ -123,28 +131,99 @@ def test_threads_lose_no_update_of_large_targets(strided, dtype):
     assert target.eq(2 * WORKERS * CALLS).all()
 
 
-@dtypes
+@numbers
 def test_processes_lose_no_update_of_large_targets(dtype):
     target = torch.zeros(SIZE, dtype=dtype).share_memory_()
     run_processes(WORKERS, dense_updates, target, CALLS)
     assert target.eq(2 * WORKERS * CALLS).all()
 
 
+def flip_own_bit(rank: int, target: Tensor, lost: Tensor) -> None:
+    """Set, clear and flip a bit of one's own in every element: nobody else may change it."""
+    mine = torch.full_like(target, 1 << rank)
+    for _call in range(CALLS):
+        lost += ops.fetch_or(target, mine).bitwise_and(mine).ne(0).sum()
+        lost += ops.fetch_xor(target, mine).bitwise_and(mine).eq(0).sum()
+        ops.or_(target, mine)
+        lost += ops.fetch_and(target, mine.bitwise_not()).bitwise_and(mine).eq(0).sum()
+        ops.xor_(target, mine)
+        ops.and_(target, mine.bitwise_not())
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_threads_lose_no_bit(dtype):
+    target = torch.zeros(SIZE, dtype=dtype)
+    lost = [torch.zeros((), dtype=torch.int64) for _ in range(WORKERS)]
+    run_threads(WORKERS, lambda rank: flip_own_bit(rank, target, lost[rank]))
+    assert sum(lost) == 0
+    assert target.eq(0).all()
+
+
+def flip(_: int, target: Tensor) -> None:
+    for _call in range(5 * CALLS):
+        ops.xor_(target, True)
+
+
+def test_threads_lose_no_flip_of_a_bool():
+    target = torch.zeros(SIZE, dtype=torch.bool)
+    run_threads(WORKERS, flip, target)
+    assert not target.any()
+
+
+def extremes(rank: int, low: Tensor, high: Tensor, lost: Tensor) -> None:
+    for step in range(CALLS):
+        mine = (step * WORKERS + rank) % 120
+        ops.max_(high, mine)
+        ops.fetch_min(low, 120 - mine)
+        lost += ops.load(high).lt(mine).sum() + ops.load(low).gt(120 - mine).sum()
+
+
+@numbers
+def test_threads_lose_no_extreme(dtype):
+    low, high = torch.full((SIZE,), 120, dtype=dtype), torch.zeros(SIZE, dtype=dtype)
+    lost = [torch.zeros((), dtype=torch.int64) for _ in range(WORKERS)]
+    run_threads(WORKERS, lambda rank: extremes(rank, low, high, lost[rank]))
+    assert sum(lost) == 0
+    assert high.eq(CALLS * WORKERS - 1).all()
+    assert low.eq(120 - (CALLS * WORKERS - 1)).all()
+
+
 def indexed_updates(rank: int, target: Tensor, calls: int) -> None:
+    """Add ``calls`` times to every row, twice in each call, in an order of one's own."""
     generator = torch.Generator().manual_seed(rank)
-    index = torch.randint(0, target.size(0), (20_000,), generator=generator)
+    rows = torch.arange(target.size(0)).repeat(2)
+    index = rows[torch.randperm(rows.numel(), generator=generator)]
     for _call in range(calls):
         ops.index_add_(target, 0, index, 1)
+        ops.index_fetch_add(target, 0, index, 1)
 
 
-@dtypes
-@pytest.mark.parametrize("shape", [(5000,), (500, 40)])
+@numbers
+@pytest.mark.parametrize("shape", [(20_000,), (2000, 40)])
 @pytest.mark.parametrize("run", [run_threads, run_processes])
-def test_index_add_loses_no_update(run, shape, dtype):
+def test_indexed_adds_lose_no_update(run, shape, dtype):
     target = torch.zeros(shape, dtype=dtype).share_memory_()
-    calls = 200
+    calls = 20
     run(WORKERS, indexed_updates, target, calls)
-    assert target.double().sum().item() == WORKERS * calls * 20_000 * target[0].numel()
+    assert target.eq(held(WORKERS * calls * 4, dtype)).all()
+
+
+def indexed_tokens(_: int, target: Tensor, taken: Tensor, index: Tensor) -> None:
+    for _call in range(20):
+        taken += ops.index_exchange(target, 0, index, 1).sum(dtype=torch.int64)
+        old, success = ops.index_compare_exchange(target, 0, index, 1, 0)
+        taken += old[success].sum(dtype=torch.int64)
+
+
+@numbers
+@pytest.mark.parametrize("shape", [(20_000,), (2000, 40)])
+def test_indexed_exchanges_lose_no_token(shape, dtype):
+    target = torch.zeros(shape, dtype=dtype)
+    taken = [torch.zeros((), dtype=torch.int64) for _ in range(WORKERS)]
+    index = torch.arange(shape[0]).repeat(2)
+    run_threads(WORKERS, lambda rank: indexed_tokens(rank, target, taken[rank], index))
+    put = WORKERS * 20 * 2 * target.numel()
+    assert sum(taken) + target.sum(dtype=torch.int64) == put
 
 
 def take_tickets(rank: int, counter: package.Counter, taken: Tensor, n: int) -> None:

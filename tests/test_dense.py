@@ -7,23 +7,16 @@ import math
 
 import pytest
 import torch
-from op_table import DTYPES
-from torch import Tensor
+from op_table import BITS, DENSE, DTYPES, FLOATS, INTEGERS, NUMBERS
+from reference import AFTER, FETCHING, elementwise, held, numbers
 
 from caffe2op_atomics import ops
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-
-# op -> what an element is afterwards
-AFTER = {
-    "store_": lambda old, other: other,
-    "exchange": lambda old, other: other,
-    "fetch_add": lambda old, other: old + other,
-    "fetch_sub": lambda old, other: old - other,
-    "add_": lambda old, other: old + other,
-    "sub_": lambda old, other: old - other,
-}
-FETCHING = {"exchange", "fetch_add", "fetch_sub"}
+OF_OP = {op.name: op.dtypes for op in DENSE}
+ops_and_dtypes = pytest.mark.parametrize(
+    ("op", "dtype"), [(op, dtype) for op in AFTER for dtype in OF_OP[op]], ids=str
+)
 SHAPES = [
     # target, other
     ((), ()),
@@ -38,17 +31,7 @@ SHAPES = [
 ]
 
 
-def numbers(shape: tuple[int, ...], dtype: torch.dtype, start: int) -> Tensor:
-    return torch.arange(start, start + math.prod(shape)).reshape(shape).to(dtype)
-
-
-def elementwise(op: str, target: Tensor, other: Tensor) -> list[float]:
-    pairs = zip(target.flatten().tolist(), other.expand_as(target).flatten().tolist(), strict=True)
-    return [AFTER[op](old, value) for old, value in pairs]
-
-
-@dtypes
-@pytest.mark.parametrize("op", AFTER)
+@ops_and_dtypes
 @pytest.mark.parametrize(("shape", "other_shape"), SHAPES)
 def test_op_matches_plain_python(op, shape, other_shape, dtype):
     target, other = numbers(shape, dtype, 10), numbers(other_shape, dtype, 3)
@@ -73,9 +56,8 @@ LAYOUTS = {
 }
 
 
-@dtypes
+@ops_and_dtypes
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("op", AFTER)
 def test_strided_target_is_updated_in_place_and_nothing_beside_it(op, layout, dtype):
     base = numbers((4, 6), dtype, 10)
     target = LAYOUTS[layout](base)
@@ -90,13 +72,14 @@ def test_strided_target_is_updated_in_place_and_nothing_beside_it(op, layout, dt
         assert torch.equal(result, before)
 
 
-@dtypes
-@pytest.mark.parametrize("op", AFTER)
+@ops_and_dtypes
 def test_neighbours_of_the_target_keep_every_byte(op, dtype):
     """Words of 16 bytes are updated at once: all ways to start and end inside of one."""
-    for start, length, shift in itertools.product(range(5), range(12), range(3)):
-        base = numbers((20,), dtype, 10)
-        other = numbers((20,), dtype, 50)[shift : shift + length]
+    word = 16 // dtype.itemsize
+    lengths = sorted({0, 1, 2, word - 1, word, word + 1, 2 * word + 1})
+    for start, length, shift in itertools.product(range(word + 1), lengths, (0, 1)):
+        base = numbers((4 * word + 4,), dtype, 10)
+        other = numbers((4 * word + 4,), dtype, 50)[shift : shift + length]
         for operand in (other, other[:1].expand(length) if length else other):
             before = base.clone()
             target = base[start : start + length]
@@ -126,9 +109,9 @@ def test_writing_keeps_every_bit(op, size):
 
 @dtypes
 def test_other_may_be_strided_and_lie_beside_the_target(dtype):
-    base = numbers((4, 2), dtype, 1)
-    ops.add_(base[:, 0], base[:, 1])
-    assert base.flatten().tolist() == [3, 2, 7, 4, 11, 6, 15, 8]
+    base = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]]).to(dtype)
+    ops.max_(base[:, 0], base[:, 1])
+    assert base.flatten().tolist() == [1, 0, 1, 1, 1, 1, 0, 0]
 
 
 @dtypes
@@ -143,14 +126,14 @@ def test_load_returns_a_contiguous_copy(dtype):
 
 @dtypes
 def test_compare_exchange_writes_only_where_expected_matches(dtype):
-    target = numbers((2, 3), dtype, 0)
-    old, success = ops.compare_exchange(target, torch.tensor([0, 9, 2]).to(dtype), 7)
-    assert old.tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert success.tolist() == [[True, False, True], [False, False, False]]
-    assert target.tolist() == [[7, 1, 7], [3, 4, 5]]
+    target = torch.tensor([[0, 1, 0], [0, 1, 1]]).to(dtype)
+    old, success = ops.compare_exchange(target, torch.tensor([0, 0, 0]).to(dtype), 1)
+    assert old.tolist() == [[0, 1, 0], [0, 1, 1]]
+    assert success.tolist() == [[True, False, True], [True, False, False]]
+    assert target.tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_compare_exchange_compares_bits(dtype):
     target = torch.tensor([math.nan, 0.0, -0.0], dtype=dtype)
     expected = torch.tensor([math.nan, -0.0, -0.0], dtype=dtype)
@@ -159,7 +142,7 @@ def test_compare_exchange_compares_bits(dtype):
     assert target.tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_integers_wrap(dtype):
     limits = torch.iinfo(dtype)
     for op, start, end in [
@@ -168,27 +151,66 @@ def test_integers_wrap(dtype):
         ("add_", limits.max, limits.min),
         ("sub_", limits.min, limits.max),
     ]:
-        for size in (1, 3):
+        for size in (1, 3, 40):
             target = torch.full((size,), start, dtype=dtype)
             getattr(ops, op)(target, 1)
             assert target.tolist() == [end] * size
 
 
-@dtypes
+SPECIAL = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.5, 6e-8, 65504.0, 3.0e38]
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("op", ["fetch_add", "fetch_sub", "fetch_min", "fetch_max"])
+def test_special_numbers_are_calculated_with_as_torch_does(op, dtype):
+    pairs = torch.tensor(list(itertools.product(SPECIAL, SPECIAL)), dtype=dtype)
+    torchs = {"add": torch.add, "sub": torch.sub, "min": torch.minimum, "max": torch.maximum}
+    for cells, others in (pairs.unbind(1), (pairs[:1, 0].clone(), pairs[:1, 1])):
+        target = cells.clone()
+        expected = torchs[op.removeprefix("fetch_")](cells, others)
+        getattr(ops, op)(target, others)
+        torch.testing.assert_close(target, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("op", ["min_", "max_"])
+def test_of_two_zeros_the_one_in_the_target_stays(op, dtype):
+    for size in (1, 20):
+        for zero in (0.0, -0.0):
+            target = torch.full((size,), zero, dtype=dtype)
+            getattr(ops, op)(target, -zero)
+            assert target.signbit().eq(math.copysign(1, zero) < 0).all()
+
+
+@pytest.mark.parametrize("dtype", NUMBERS, ids=str)
 @pytest.mark.parametrize(("op", "sign"), [("add_", 1), ("sub_", -1)])
-def test_alpha_scales_other(op, sign, dtype):
-    for alpha in [3, -2, 0] + ([0.5] if dtype.is_floating_point else []):
-        target, other = numbers((4,), dtype, 10), numbers((4,), dtype, 1)
+@pytest.mark.parametrize("size", [1, 4, 37])
+def test_alpha_scales_other(size, op, sign, dtype):
+    for alpha in [1, 3, -2, 0] + ([0.5] if dtype.is_floating_point else []):
+        target, other = numbers((size,), dtype, 10), numbers((size,), dtype, 1)
         getattr(ops, op)(target, other, alpha=alpha)
-        assert target.tolist() == [10 + i + sign * alpha * (1 + i) for i in range(4)]
+        expected = [held(10 + i + sign * alpha * (1 + i), dtype) for i in range(size)]
+        assert target.tolist() == expected
 
 
-@dtypes
-@pytest.mark.parametrize("op", AFTER)
+@ops_and_dtypes
 def test_wrapper_takes_numbers(op, dtype):
     target = numbers((3,), dtype, 10)
-    getattr(ops, op)(target, 4)
-    assert target.tolist() == [AFTER[op](old, 4) for old in (10, 11, 12)]
+    value = 1 if dtype == torch.bool else 4
+    expected = [held(AFTER[op](old, value), dtype) for old in target.tolist()]
+    getattr(ops, op)(target, value)
+    assert target.tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_sum_of_small_floats_is_rounded_once(dtype):
+    one, step = 1.0, torch.finfo(dtype).eps
+    for size in (1, 50):
+        target = torch.full((size,), one, dtype=dtype)
+        ops.add_(target, 0.75, alpha=step / 2)  # 0.375 steps, lost
+        assert target.eq(one).all()
+        ops.add_(target, 0.75, alpha=step)  # 0.75 steps, one
+        assert target.eq(one + step).all()
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
@@ -199,7 +221,7 @@ def test_special_values_survive(value):
         assert (element == value and loaded == value) or (element != element and loaded != loaded)
 
 
-@pytest.mark.parametrize("op", ["load", *AFTER])
+@pytest.mark.parametrize("op", ["load", *(op for op in AFTER if OF_OP[op] != BITS)])
 def test_empty_target_of_many_dimensions_is_left_alone(op):
     target = torch.zeros(1).as_strided((0, *(2,) * 300), (1,) * 301)
     others = () if op == "load" else (torch.tensor(1.0),)

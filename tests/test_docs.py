@@ -15,15 +15,16 @@ import torch
 import caffe2op_atomics
 
 PACKAGE = Path(caffe2op_atomics.__file__).parent
-MODULES = [path.stem for path in PACKAGE.glob("*.py") if path.stem != "__main__"]
+MODULES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__main__"
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    module = importlib.import_module(
-        "caffe2op_atomics" if name == "__init__" else f"caffe2op_atomics.{name}"
-    )
-    results = doctest.testmod(module, extraglobs={"torch": torch})
+    results = doctest.testmod(importlib.import_module(name), extraglobs={"torch": torch})
     assert results.failed == 0
 
 

@@ -45,6 +45,32 @@ INDEX = torch.tensor([1, 0])
             "check_lost_updates: target must be a tensor, have a value, or come with read, "
             "got list",
         ),
+        (lambda: ops.wait([0], 0), TypeError, "wait: target must be a tensor, got list"),
+        (
+            lambda: ops.wait(row(I64), 0.0),
+            TypeError,
+            "wait: old must be an integer, got float",
+        ),
+        (
+            lambda: ops.wait(row(I32), 2**31),
+            ValueError,
+            "wait: old must fit in int32, got 2147483648",
+        ),
+        (
+            lambda: ops.wait(row(I32), 0, "1"),
+            TypeError,
+            "wait: timeout must be a number, got str",
+        ),
+        (
+            lambda: ops.wait(row(I32), 0, float("nan")),
+            ValueError,
+            "wait: timeout must be a number of seconds, got nan",
+        ),
+        (
+            lambda: ops.notify(row(I32), 0.5),
+            TypeError,
+            "notify: count must be an integer, got float",
+        ),
         (
             lambda: ops.index_add_(row(I64), 0, INDEX, 0.5),
             ValueError,

@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -10,17 +9,13 @@
 #include <string>
 
 #include "../../fail.h"
+#include "../deadline.h"
 #include "bank.h"
 #include "held.h"
 
 namespace atomics::mutex {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-// How long one wait in the kernel lasts at most: then the mappings are compared again.
-constexpr std::chrono::milliseconds kSlice(50);
 
 using ClockLock = int (*)(pthread_mutex_t*, clockid_t, const timespec*);
 
@@ -97,12 +92,8 @@ void release(Held& held) {
 }  // namespace
 
 Acquired lock(const char* op, const Slot* caller, double timeout) {
-  if (timeout != timeout) fail(op, "timeout", "be a number of seconds", "nan");
+  const cpu::Deadline deadline(op, timeout);
   held_mutexes().check_room(op);
-  const bool forever = timeout < 0;
-  // Longer than any run, and short enough not to overflow the clock.
-  const std::chrono::duration<double> bounded(std::min(timeout, 1e9));
-  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(bounded);
 
   Pin pin(op, caller, read_header(op, caller));
   auto acquired = outcome(op, caller, pin, pthread_mutex_trylock(&pin.slot().mutex), turn_is);
@@ -111,12 +102,11 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
     if (!acquired || (waited && !same_memory(op, caller, pin))) {
       pin.forget();
       pin = Pin(op, caller, read_header_after_wait(op, caller));
-    } else if (waited && !forever && Clock::now() >= deadline) {
+    } else if (waited && deadline.passed()) {
       return kNotAcquired;
     }
-    const auto left = forever ? Clock::duration(kSlice) : deadline - Clock::now();
-    const auto wait = std::clamp<Clock::duration>(left, Clock::duration(0), kSlice);
-    acquired = outcome(op, caller, pin, lock_for(&pin.slot().mutex, wait), turn_is_after_wait);
+    const int error = lock_for(&pin.slot().mutex, deadline.slice());
+    acquired = outcome(op, caller, pin, error, turn_is_after_wait);
   }
   return *acquired;
 }

@@ -1,0 +1,33 @@
+"""Operands that may be numbers."""
+
+from __future__ import annotations
+
+import numbers
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Number: TypeAlias = int | float
+
+
+def operand(op: str, name: str, value: Tensor | Number, target: Tensor) -> Tensor:
+    """Return ``value`` as a tensor, after checking that target's dtype can hold a number."""
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{op}: target must be a tensor, got {type(target).__name__}")
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{op}: {name} must be a tensor or a number, got {type(value).__name__}")
+    # Other dtypes are refused by the op, with the list of those it takes.
+    dtype = str(target.dtype).removeprefix("torch.")
+    if target.dtype == torch.bool:
+        if value not in (0, 1):
+            raise ValueError(f"{op}: {name} must be 0 or 1 for bool targets, got {value}")
+    elif not target.dtype.is_floating_point and not target.dtype.is_complex:
+        if not isinstance(value, numbers.Integral):
+            raise ValueError(f"{op}: {name} must be an integer for {dtype} targets, got {value}")
+        limits = torch.iinfo(target.dtype)
+        if not limits.min <= value <= limits.max:
+            raise ValueError(f"{op}: {name} must fit in {dtype}, got {value}")
+    return torch.full((), value, dtype=target.dtype, device=target.device)
