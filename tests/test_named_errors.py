@@ -137,6 +137,18 @@ def test_file_of_another_user_is_refused(name, monkeypatch):
     refused(Counter, name, rule, f"rm {path_of(name)}")
 
 
+def test_system_that_opens_nothing_is_said_to_be_so(name, monkeypatch):
+    Counter(name=name)
+
+    def fail(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "open", fail)
+    text = f"Counter: system must open {path_of(name)}, got Too many open files"
+    with pytest.raises(RuntimeError, match=f"^{re.escape(text)}$"):
+        Counter(name=name)
+
+
 def test_full_memory_is_an_error_and_leaves_nothing(name, monkeypatch):
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
