@@ -18,22 +18,28 @@ _library.load()
 _compile.install()
 
 from . import caffe2, ops  # noqa: E402  (they use the ops that were just loaded)
+from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
 from .atomic_bool import AtomicBool  # noqa: E402
 from .counter import Counter  # noqa: E402
 from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
 from .mutex import Mutex, OwnerDiedError  # noqa: E402
+from .names import NameInfo, list_names, unlink_name  # noqa: E402
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AtomicBool",
     "Counter",
+    "LeftoverWarning",
     "LostUpdates",
     "Mutex",
+    "NameInfo",
     "OwnerDiedError",
     "caffe2",
     "check_lost_updates",
     "library_path",
+    "list_names",
     "ops",
+    "unlink_name",
 ]

@@ -1,10 +1,10 @@
-"""``python -m caffe2op_atomics --library`` prints where the op library is."""
+"""Where the op library is, and which named objects there are."""
 
 from __future__ import annotations
 
 import argparse
 
-from . import __version__, library_path
+from . import __version__, library_path, names
 
 
 def main() -> None:
@@ -13,8 +13,20 @@ def main() -> None:
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--library", action="store_true", help="print the path of the op library")
     asked.add_argument("--version", action="version", version=__version__)
-    parser.parse_args()
-    print(library_path())
+    asked.add_argument("--list", action="store_true", help="list what has a name, and who uses it")
+    asked.add_argument("--unlink", metavar="NAME", help="remove a name that a crashed job left")
+    answer = parser.parse_args()
+    if answer.list:
+        print(names.report())
+    elif answer.unlink is None:
+        print(library_path())
+    else:
+        try:
+            removed = names.unlink_name(answer.unlink)
+        except (RuntimeError, ValueError) as error:
+            parser.exit(1, f"{error}\n")
+        if not removed:
+            parser.exit(1, f"unlink_name: there is no name {answer.unlink!r}\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._shared import SharedObject, shared_zeros
+from ._shared import SharedObject
+from ._shared_file import ATOMIC_BOOL
 
 _load = torch.ops.atomics.load.int
 _store = torch.ops.atomics.store_.int
@@ -19,6 +20,15 @@ class AtomicBool(SharedObject):
     set the flag is visible to whoever sees the flag set. The tensor inside is an int32 of shape
     ``[1]``, as ``torch.ops.atomics.create_atomic_bool`` makes.
 
+    Args:
+        name: attach to the flag of this name, **which stays as it is**, or create it if there is
+            none: for processes of one user on one host that have no common parent. It stays in
+            /dev/shm until :meth:`unlink`.
+
+    Raises:
+        TypeError, ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``.
+        RuntimeError: if ``name`` means something else than a flag of this package.
+
     Example:
         >>> stop = AtomicBool()
         >>> stop.set_if(2 > 1)
@@ -26,9 +36,10 @@ class AtomicBool(SharedObject):
         True
     """
 
-    def __init__(self) -> None:
-        tensor = shared_zeros((1,), torch.int32)
-        self._adopt(tensor)
+    _kind = ATOMIC_BOOL
+
+    def __init__(self, *, name: str | None = None) -> None:
+        self._obtain(name, lambda memory: _store(memory, 0))
 
     def set(self) -> None:
         """Make the flag true."""

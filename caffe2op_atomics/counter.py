@@ -7,7 +7,8 @@ from typing import NoReturn
 
 import torch
 
-from ._shared import SharedObject, shared_zeros
+from ._shared import SharedObject
+from ._shared_file import COUNTER
 
 _load = torch.ops.atomics.load.int
 _store = torch.ops.atomics.store_.int
@@ -32,10 +33,15 @@ class Counter(SharedObject):
 
     Args:
         initial: the first value, an integer that fits in int64.
+        name: attach to the counter of this name, **which keeps its value**, or create it with
+            ``initial`` if there is none: for processes of one user on one host that have no
+            common parent. It stays in /dev/shm until :meth:`unlink`.
 
     Raises:
         TypeError: if a number is not an integer.
         OverflowError: if a number does not fit in int64.
+        ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``.
+        RuntimeError: if ``name`` means something else than a counter of this package.
 
     Example:
         >>> counter = Counter(10)
@@ -46,10 +52,11 @@ class Counter(SharedObject):
         16
     """
 
-    def __init__(self, initial: int = 0) -> None:
-        tensor = shared_zeros((1,), torch.int64)
-        _store(tensor, _int64(initial))
-        self._adopt(tensor)
+    _kind = COUNTER
+
+    def __init__(self, initial: int = 0, *, name: str | None = None) -> None:
+        initial = _int64(initial)
+        self._obtain(name, lambda memory: _store(memory, initial))
 
     def next(self) -> int:
         """Add 1 and return the value before: a ticket that nobody else gets."""

@@ -8,7 +8,8 @@ from typing import Literal, NoReturn
 
 import torch
 
-from ._shared import SharedObject, shared_zeros
+from ._shared import SharedObject
+from ._shared_file import MUTEX
 
 _init = torch.ops.atomics.mutex_init_.default
 _lock = torch.ops.atomics.mutex_lock.default
@@ -20,7 +21,6 @@ _owner = torch.ops.atomics.mutex_owner.default
 # What the lock ops return.
 _NOT_ACQUIRED, _ACQUIRED, _OWNER_DIED = 0, 1, 2
 
-_SLOT_BYTES = 128
 _SLICE = 0.05  # seconds in C++ between two looks at pending signals, such as Ctrl-C
 
 
@@ -45,7 +45,14 @@ class Mutex(SharedObject):
     Args:
         on_owner_died: ``"raise"`` raises OwnerDiedError from the acquire that follows a death;
             ``"recover"`` declares what is guarded consistent and goes on, for state that a
-            death cannot tear.
+            death cannot tear. Each object has its own, also of one mutex.
+        name: attach to the mutex of this name, **held or not**, or create it if there is none: for
+            processes of one user on one host, and in one pid namespace (container), that have no
+            common parent. It stays in /dev/shm until :meth:`unlink`.
+
+    Raises:
+        TypeError, ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``.
+        RuntimeError: if ``name`` means something else than a mutex of this package.
 
     Example:
         >>> mutex = Mutex()
@@ -64,16 +71,20 @@ class Mutex(SharedObject):
         >>> mutex.release()
     """
 
+    _kind = MUTEX
     _on_owner_died: str
 
-    def __init__(self, on_owner_died: Literal["raise", "recover"] = "raise") -> None:
+    def __init__(
+        self,
+        on_owner_died: Literal["raise", "recover"] = "raise",
+        *,
+        name: str | None = None,
+    ) -> None:
         if on_owner_died not in ("raise", "recover"):
             raise ValueError(
                 f"Mutex: on_owner_died must be 'raise' or 'recover', got {on_owner_died!r}"
             )
-        tensor = shared_zeros((1, _SLOT_BYTES), torch.uint8)
-        _init(tensor)
-        self._adopt(tensor)
+        self._obtain(name, _init)
         self._on_owner_died = on_owner_died
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:

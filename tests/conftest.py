@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch.multiprocessing as mp
 from support import START_METHODS, STRATEGIES
 
 import caffe2op_atomics  # noqa: F401  (registers the ops)
+from caffe2op_atomics._shared_file import DIRECTORY
 
 
 @pytest.fixture(params=START_METHODS)
@@ -28,3 +30,12 @@ def strategy(request: pytest.FixtureRequest) -> Iterator[str]:
 def x_path(tmp_path: Path) -> Path:
     """A file for a mutex to be made in."""
     return tmp_path / "x"
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A name that nobody else uses; removes the files of it, and of ``name.anything``."""
+    name = f"test.{uuid.uuid4().hex}"
+    yield name
+    for path in DIRECTORY.glob(f"*{name}*"):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

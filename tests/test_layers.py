@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in (".h", ".cpp"))
 TORCH_FREE = [
     *(path for path in SOURCES if path.parent.name in ("ops", "mutex")),
-    *(ROOT / "csrc" / name for name in ("fail.h", "fail.cpp", "strided.h")),
+    *(ROOT / "csrc" / name for name in ("fail.h", "fail.cpp", "shared_file.h", "strided.h")),
     *(
         ROOT / "csrc" / "cpu" / name
         for name in ("ref.h", "group.h", "group.cpp", "deadline.h", "futex.h")

@@ -97,11 +97,11 @@ class Steps(Counter):
 
     def __init__(self, initial: int) -> None:
         super().__init__(initial)
-        self.name = "steps"
+        self.label = "steps"
 
 
 def use_steps(steps: Steps, flag: AtomicBool, mutex: Mutex) -> None:
-    assert steps.name == "steps"
+    assert steps.label == "steps"
     use(steps, flag, mutex)
 
 

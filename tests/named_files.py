@@ -1,0 +1,53 @@
+"""Programs of their own that share by name, and the files behind names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from support import TIMEOUT
+
+from caffe2op_atomics._shared_file import DIRECTORY
+
+
+def path_of(name: str) -> Path:
+    return DIRECTORY / f"caffe2op_atomics.{os.geteuid()}.{name}"
+
+
+def start(script: str, *args: object) -> subprocess.Popen[str]:
+    """Run a script in a program that shares nothing with this one but what it finds by name."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, args)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def outputs(programs: list[subprocess.Popen[str]]) -> list[str]:
+    """Wait for programs to end well; return what they print, and leave none behind."""
+    try:
+        printed = [program.communicate(timeout=TIMEOUT)[0] for program in programs]
+    finally:
+        for program in programs:
+            program.kill()
+            program.communicate()
+    assert [program.returncode for program in programs] == [0] * len(programs)
+    return printed
+
+
+def in_fork(work: Callable[[], object]) -> int:
+    """Call ``work()`` in a forked child and return its pid. It ends without any cleaning up."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+
+def ended(pid: int) -> int:
+    """Wait for a child; return its exit status, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
