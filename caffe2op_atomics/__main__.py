@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import __version__, library_path, names
+from . import __version__, _support, library_path, names
 
 
 def main() -> None:
@@ -12,12 +12,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="caffe2op_atomics", description=__doc__)
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--library", action="store_true", help="print the path of the op library")
+    asked.add_argument("--support", action="store_true", help="print which op takes which dtype")
     asked.add_argument("--version", action="version", version=__version__)
     asked.add_argument("--list", action="store_true", help="list what has a name, and who uses it")
     asked.add_argument("--unlink", metavar="NAME", help="remove a name that a crashed job left")
     answer = parser.parse_args()
     if answer.list:
         print(names.report())
+    elif answer.support:
+        print(_support.table())
     elif answer.unlink is None:
         print(library_path())
     else:
