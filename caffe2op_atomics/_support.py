@@ -81,9 +81,11 @@ def is_supported(op: str, dtype: torch.dtype, device: str | torch.device = "cpu"
         not supported: fetch_xor: target must have dtype bool, uint8, int8, int16, int32 or int64, \
 got float32
     """
-    overload = _overload(op)
+    if not isinstance(op, str):
+        raise TypeError(f"is_supported: op must be a name, got {type(op).__name__}")
     if not isinstance(dtype, torch.dtype):
         raise TypeError(f"is_supported: dtype must be a torch.dtype, got {type(dtype).__name__}")
+    overload = _overload(op)
     kind = _device_type(device)
     # A Meta kernel takes every dtype, but what is traced with it runs elsewhere.
     asked = "cpu" if kind == "meta" and _has_kernel(overload, kind) else kind
@@ -130,9 +132,8 @@ def _column_order(dtype: torch.dtype) -> tuple[bool, int, bool, str]:
     return dtype.is_floating_point, dtype.itemsize, dtype.is_signed, str(dtype)
 
 
+@functools.cache
 def _overload(op: str) -> Any:
-    if not isinstance(op, str):
-        raise TypeError(f"is_supported: op must be a name, got {type(op).__name__}")
     names = _library.op_names()
     if op not in names:
         near = " or ".join(map(repr, difflib.get_close_matches(op, names)))

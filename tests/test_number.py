@@ -7,13 +7,13 @@ import math
 
 import pytest
 import torch
-from op_table import DTYPES, FLOATS, INTEGERS, NUMBER, Op
-from reference import AFTER, FETCHING, Value, held
+from meaning import after, held
+from op_table import DTYPES, FETCHING, FLOATS, INTEGERS, NUMBER, ONE_OPERAND, Op
 
 atomics = torch.ops.atomics
 
 # For target and for the numbers: both signs, the limits, and what wraps or is rounded.
-VALUES: dict[torch.dtype, list[Value]] = {
+VALUES: dict[torch.dtype, list[float]] = {
     torch.bool: [False, True],
     torch.uint8: [0, 1, 5, 200, 255],
     **{
@@ -35,7 +35,7 @@ def each(*packets: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("op", "dtype"), cases)
 
 
-def number(op: Op, value: Value) -> Value:
+def number(op: Op, value: float) -> float:
     return float(value) if op.name.endswith(".float") else int(value)
 
 
@@ -44,15 +44,15 @@ def same(left: object, right: object) -> bool:
     return repr(left) == repr(right)
 
 
-@each(*AFTER)
+@each(*(op.name for op in ONE_OPERAND))
 def test_a_number_changes_target_as_plain_python_says(op, dtype):
     name = op.name.partition(".")[0]
     for start, other in itertools.product(VALUES[dtype], repeat=2):
-        before = held(start, dtype)
+        before = held(dtype, start)
         for shape in [(), (1,), (1, 1)]:
             target = torch.full(shape, start, dtype=dtype)
             result = op.overload(target, number(op, other))
-            assert same(target.item(), held(AFTER[name](before, held(other, dtype)), dtype))
+            assert same(target.item(), after(name, dtype, before, other))
             assert same(result, number(op, before) if name in FETCHING else None)
 
 
@@ -60,13 +60,13 @@ def test_a_number_changes_target_as_plain_python_says(op, dtype):
 def test_load_returns_a_plain_number(op, dtype):
     for start in VALUES[dtype]:
         target = torch.full((1,), start, dtype=dtype)
-        assert same(op.overload(target), number(op, held(start, dtype)))
+        assert same(op.overload(target), number(op, held(dtype, start)))
 
 
 @each("compare_exchange")
 def test_compare_exchange_writes_where_target_holds_the_number(op, dtype):
     for values in itertools.product(VALUES[dtype], repeat=3):
-        start, expected, desired = (held(value, dtype) for value in values)
+        start, expected, desired = (held(dtype, value) for value in values)
         target = torch.full((1,), start, dtype=dtype)
         result = op.overload(target, *(number(op, value) for value in values[1:]))
         equal = same(start, expected)
@@ -77,10 +77,10 @@ def test_compare_exchange_writes_where_target_holds_the_number(op, dtype):
 @each("fetch_add_below")
 def test_fetch_add_below_adds_where_the_sum_fits_and_is_at_most_the_limit(op, dtype):
     for values in itertools.product(VALUES[dtype], repeat=3):
-        start, other, limit = (held(value, dtype) for value in values)
+        start, other, limit = (held(dtype, value) for value in values)
         target = torch.full((1,), start, dtype=dtype)
         result = op.overload(target, *(number(op, value) for value in values[1:]))
-        total = held(start + other, dtype)
+        total = held(dtype, start + other)
         adds = total <= limit and (dtype.is_floating_point or total == start + other)
         assert same(result, (number(op, start), adds))
         assert same(target.item(), total if adds else start)
@@ -90,13 +90,13 @@ def test_fetch_add_below_adds_where_the_sum_fits_and_is_at_most_the_limit(op, dt
 def test_fetch_add_checked_adds_where_the_sum_fits(op, dtype):
     for start, other in itertools.product(VALUES[dtype], repeat=2):
         target = torch.full((1,), start, dtype=dtype)
-        fits = held(start + other, dtype) == start + other
+        fits = held(dtype, start + other) == start + other
         assert op.overload(target, other) == (start, not fits)
         assert target.item() == (start + other if fits else start)
 
 
 def test_sums_of_narrow_integers_wrap_and_their_old_values_keep_the_sign():
-    for dtype, start, other, after in [
+    for dtype, start, other, expected in [
         (torch.uint8, 250, 10, 4),
         (torch.int8, -128, -1, 127),
         (torch.int8, -3, 127, 124),
@@ -106,7 +106,7 @@ def test_sums_of_narrow_integers_wrap_and_their_old_values_keep_the_sign():
     ]:
         target = torch.tensor([start], dtype=dtype)
         assert atomics.fetch_add.int(target, other) == start
-        assert target.item() == after
+        assert target.item() == expected
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fractions
+import math
 import re
 
 import pytest
@@ -37,6 +39,21 @@ INDEX = torch.tensor([1, 0])
             lambda: ops.compare_exchange(row(I32), 0.5, 2**31),
             ValueError,
             "compare_exchange: expected must be an integer for int32 targets, got 0.5",
+        ),
+        (
+            lambda: ops.store_(row(torch.float16), 70000),
+            ValueError,
+            "store_: other must fit in float16, got 70000",
+        ),
+        (
+            lambda: ops.add_(row(torch.float32), 10**39),
+            ValueError,
+            f"add_: other must fit in float32, got {10**39}",
+        ),
+        (
+            lambda: ops.add_(row(torch.float32), 1, stochastic_rounding=True),
+            ValueError,
+            "add_: stochastic_rounding must be False for float32 targets, got True",
         ),
         (
             lambda: ops.fetch_or(row(torch.bool), 2),
@@ -181,3 +198,10 @@ INDEX = torch.tensor([1, 0])
 def test_wrapper_refuses(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         call()
+
+
+@pytest.mark.parametrize("value", [10**30, fractions.Fraction(1, 2), math.inf])
+def test_every_real_number_that_fits_is_taken(value):
+    target = torch.zeros(2)
+    ops.store_(target, value)
+    assert target.eq(float(value)).all()
