@@ -251,8 +251,8 @@ def lock_without_a_file_descriptor(_: int, used: Mutex, new: Mutex) -> None:
     with used:
         assert in_thread(lambda: used.acquire(timeout=0.1)) is False
     with pytest.raises(RuntimeError, match="system must let /proc/self/maps be read, got Too many"):
-        new.acquire()
+        ops.mutex_lock(new.tensor)
 
 
-def test_only_the_first_lock_needs_a_file_descriptor():
+def test_only_the_first_lock_of_a_tensor_needs_a_file_descriptor():
     run_processes(1, lock_without_a_file_descriptor, Mutex(), Mutex())
