@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from caffe2op_atomics import AtomicBool, Counter, Mutex, _cells
 
 FAST = _cells.WHY_SLOW is None
 OFF = "CAFFE2OP_ATOMICS_NO_FAST"
-CALLS = 200_000 if FAST else 20_000
+CALLS = 500_000 if FAST else 20_000
 
 only_fast = pytest.mark.skipif(not FAST, reason="of the fast path")
 
@@ -179,6 +180,23 @@ def test_forked_child_uses_and_frees_its_own_mapping():
         assert (counter.value, flag.is_set()) == (6, True)
 
 
+def use_after_many_others(_: int, mutex: Mutex) -> None:
+    """Mutexes that are idle are unmapped when there are many, but not those of an object."""
+    with mutex:
+        pass
+    for _ in range(40):
+        other = torch.ops.atomics.create_mutex()
+        torch.ops.atomics.mutex_lock(other)
+        torch.ops.atomics.mutex_unlock(other)
+    with mutex:
+        assert mutex.locked()
+
+
+@pytest.mark.parametrize("run", [run_threads, run_processes])
+def test_mutex_stays_mapped_while_its_object_lives(run):
+    run(1, use_after_many_others, Mutex())
+
+
 def open_things() -> tuple[int, int]:
     maps = len(Path("/proc/self/maps").read_text().splitlines())
     return maps, len(list(Path("/proc/self/fd").iterdir()))
@@ -264,6 +282,25 @@ def test_object_without_memory_says_so(kind):
         for name in ("acquire", "release", "consistent", "locked", "owner", "__enter__"):
             with pytest.raises(RuntimeError, match="was not initialised"):
                 getattr(empty, name)()
+
+
+@only_fast
+@pytest.mark.parametrize(
+    ("flags", "protection", "rule"),
+    [
+        (mmap.MAP_SHARED, mmap.PROT_READ, "be writable, got a read-only mapping"),
+        (
+            mmap.MAP_PRIVATE,
+            mmap.PROT_READ | mmap.PROT_WRITE,
+            r"be shared \(share_memory_\(\) first\), got private memory",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+def test_memory_that_cannot_be_shared_is_not_bound(flags, protection, rule):
+    memory = torch.frombuffer(mmap.mmap(-1, 4096, flags, protection), dtype=torch.int64)
+    with pytest.raises(RuntimeError, match=f"^Counter: tensor must {rule}$"):
+        Counter.__new__(Counter)._bind(memory.data_ptr(), 8)
 
 
 @only_fast
