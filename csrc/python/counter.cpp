@@ -150,7 +150,15 @@ PyMethodDef methods[] = {
     {"wait_until", method(wait_until), METH_FASTCALL | METH_KEYWORDS,
      "wait_until($self, n, timeout=-1)\n--\n\n"
      "Block until the value is at least ``n``; return False if ``timeout`` passes first.\n\n"
-     "See CounterCell in caffe2op_atomics/_cells.py."},
+     "Wakes when a Counter counts that far, and sees within 50 ms what others write. A value that\n"
+     "was passed and left again at once may not be seen. Signals (Ctrl-C) interrupt it within\n"
+     "50 ms.\n\n"
+     "Args:\n"
+     "    n: an integer that fits in int64.\n"
+     "    timeout: how long to wait, in seconds; -1 waits for ever.\n\n"
+     "Raises:\n"
+     "    TypeError, OverflowError: if ``n`` is no such integer.\n"
+     "    ValueError: if ``timeout`` is negative but not -1."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef properties[] = {

@@ -74,11 +74,22 @@ PyMethodDef methods[] = {
     {"set_if", set_if, METH_O,
      "set_if($self, condition, /)\n--\n\n"
      "Make the flag true if ``condition`` is true, and leave it alone if it is not.\n\n"
-     "See FlagCell in caffe2op_atomics/_cells.py."},
+     "Args:\n"
+     "    condition: a bool, or a CPU bool tensor with one element.\n\n"
+     "Raises:\n"
+     "    TypeError: if ``condition`` is neither.\n"
+     "    RuntimeError: if a tensor has another dtype, device or number of elements."},
     {"wait", method(wait_for), METH_FASTCALL | METH_KEYWORDS,
      "wait($self, timeout=None)\n--\n\n"
      "Block until the flag is true; return False if ``timeout`` passes first.\n\n"
-     "See FlagCell in caffe2op_atomics/_cells.py."},
+     "Wakes when it is set, and sees within 50 ms what others write. Signals (Ctrl-C) interrupt "
+     "it\n"
+     "within 50 ms.\n\n"
+     "Args:\n"
+     "    timeout: how long to wait, in seconds; None waits for ever, a negative one not at "
+     "all.\n\n"
+     "Raises:\n"
+     "    ValueError: if ``timeout`` is not a number."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc_cell)},

@@ -157,14 +157,25 @@ PyMethodDef methods[] = {
     {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS,
      "acquire($self, blocking=True, timeout=-1)\n--\n\n"
      "Acquire the mutex and return True, or return False if that was not possible in time.\n\n"
-     "See MutexCell in caffe2op_atomics/_cells.py."},
+     "Blocks, and can be interrupted by signals (Ctrl-C) within 50 ms.\n\n"
+     "Args:\n"
+     "    blocking: whether to wait for the mutex.\n"
+     "    timeout: how long to wait, in seconds; -1 waits for ever.\n\n"
+     "Raises:\n"
+     "    OwnerDiedError: the mutex **is held**, but the last holder died while it held it.\n"
+     "    RuntimeError: if this thread holds it already, or the mutex is overwritten, in another\n"
+     "        pid namespace, or was released after a death without :meth:`consistent`.\n"
+     "    ValueError: if ``timeout`` is negative but not -1, or given without ``blocking``."},
     {"release", release, METH_NOARGS,
      "release($self, /)\n--\n\nRelease the mutex.\n\n"
-     "See MutexCell in caffe2op_atomics/_cells.py."},
+     "Raises:\n"
+     "    RuntimeError: if the calling thread does not hold it."},
     {"consistent", consistent, METH_NOARGS,
      "consistent($self, /)\n--\n\n"
      "Declare what the mutex guards repaired, after OwnerDiedError and before the release.\n\n"
-     "See MutexCell in caffe2op_atomics/_cells.py."},
+     "A mutex that is released without this is lost: every later acquire raises RuntimeError.\n\n"
+     "Raises:\n"
+     "    RuntimeError: if the calling thread does not hold it, or no owner died."},
     {"locked", locked, METH_NOARGS,
      "locked($self, /)\n--\n\nReturn whether somebody holds the mutex."},
     {"owner", owner, METH_NOARGS,

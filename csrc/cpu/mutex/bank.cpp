@@ -180,7 +180,8 @@ void Pin::forget() {
 Anchor::Anchor(const char* op, const Slot* slot, const Header& header)
     : id_{header.id[0], header.id[1]} {
   Pin pin(op, slot, header);
-  if (pin.found_ && !same_memory(op, slot, pin)) {  // a byte copy, where the original was mapped before
+  if (pin.found_ &&
+      !same_memory(op, slot, pin)) {  // a byte copy, where the original was mapped before
     pin.forget();
     pin = Pin(op, slot, header);
   }
@@ -191,10 +192,14 @@ Anchor::Anchor(const char* op, const Slot* slot, const Header& header)
   ++bank_->users;
 }
 
+// Nothing is kept for a next lock: an object that is gone is not locked again.
 Anchor::~Anchor() {
-  const Pin last(bank_, slot_);  // takes over as a user
-  const std::lock_guard<std::mutex> guard(registry().mutex);
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> guard(all.mutex);
   --bank_->anchors;
+  if (--bank_->users > 0) return;
+  remove(all, std::find_if(all.banks.begin(), all.banks.end(),
+                           [&](const Bank& bank) { return &bank == bank_; }));
 }
 
 Pin Anchor::pin() const {
