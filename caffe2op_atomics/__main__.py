@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from . import __version__, _cells, library_path, names
+from . import __version__, _cells, _support, library_path, names
 
 
 def main() -> None:
@@ -14,12 +14,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="caffe2op_atomics", description=__doc__)
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--library", action="store_true", help="print the path of the op library")
+    asked.add_argument("--support", action="store_true", help="print which op takes which dtype")
     asked.add_argument("--version", action="version", version=__version__)
     asked.add_argument("--list", action="store_true", help="list what has a name, and who uses it")
     asked.add_argument("--unlink", metavar="NAME", help="remove a name that a crashed job left")
     answer = parser.parse_args()
     if answer.list:
         print(names.report())
+    elif answer.support:
+        print(_support.table())
     elif answer.library:
         print(library_path())
     elif answer.unlink is None:

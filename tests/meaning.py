@@ -10,6 +10,7 @@ import math
 import struct
 
 import torch
+from torch import Tensor
 
 _FORMATS = {torch.float16: "<e", torch.float32: "<f", torch.float64: "<d"}
 
@@ -41,6 +42,8 @@ def encode(dtype: torch.dtype, value: float) -> bytes:
 
 
 def decode(dtype: torch.dtype, element: bytes) -> int | float:
+    if dtype == torch.bool:
+        return bool(element[0])
     if dtype == torch.bfloat16:
         return struct.unpack("<f", b"\0\0" + element)[0]
     if dtype in _FORMATS:
@@ -113,3 +116,19 @@ def apply(
             overflowed = not _fits(dtype, value + others[0])
             return (before if overflowed else encode(dtype, value + others[0])), overflowed
     raise AssertionError(f"no meaning of {name} is written down")
+
+
+def held(dtype: torch.dtype, value: float) -> int | float:
+    """What an element of dtype holds of ``value``."""
+    return decode(dtype, encode(dtype, value))
+
+
+def after(op: str, dtype: torch.dtype, old: float, other: float) -> int | float:
+    """What an element that held ``old`` holds after an op with one operand."""
+    return decode(dtype, apply(stem(op), dtype, encode(dtype, old), encode(dtype, other))[0])
+
+
+def elementwise(op: str, target: Tensor, other: Tensor) -> list[int | float]:
+    """What the elements of target hold after an op with one operand, which broadcasts to it."""
+    pairs = zip(target.flatten().tolist(), other.expand_as(target).flatten().tolist(), strict=True)
+    return [after(op, target.dtype, old, value) for old, value in pairs]

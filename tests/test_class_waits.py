@@ -237,8 +237,8 @@ def test_other_threads_run_while_one_waits():
 
 @pytest.mark.skipif(WHY_SLOW is not None, reason="of the fast path")
 def test_signatures_and_docs_of_the_fast_path_are_shown():
-    assert str(inspect.signature(Counter.wait_until)) == "(self, n, timeout=-1)"
-    assert str(inspect.signature(AtomicBool.wait)) == "(self, timeout=None)"
-    assert str(inspect.signature(Mutex.acquire)) == "(self, blocking=True, timeout=-1)"
+    assert str(inspect.signature(Counter.wait_until)) == "(self, /, n, timeout=-1)"
+    assert str(inspect.signature(AtomicBool.wait)) == "(self, /, timeout=None)"
+    assert str(inspect.signature(Mutex.acquire)) == "(self, /, blocking=True, timeout=-1)"
     for method in (Counter.wait_until, AtomicBool.wait, AtomicBool.set_if, Mutex.acquire):
         assert "Raises:" in inspect.getdoc(method)

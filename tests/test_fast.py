@@ -236,6 +236,7 @@ class HandlerError(Exception):
     pass
 
 
+@only_fast
 @pytest.mark.parametrize("busy", [False, True])
 def test_signal_never_leaves_the_mutex_held_behind_a_with(busy):
     """The handler raises wherever it likes, between lock and body too."""
