@@ -62,12 +62,11 @@ def widened(dtype: torch.dtype, value: float) -> float:
     return value if dtype == torch.float64 else decode(torch.float32, _pack("<f", value))
 
 
-def scaled(dtype: torch.dtype, alpha: float, element: bytes) -> int | float:
-    """``alpha * element`` as it is added."""
-    other = decode(dtype, element)
+def times(dtype: torch.dtype, alpha: float, value: float) -> int | float:
+    """``alpha * value`` as it is added."""
     if not dtype.is_floating_point:
-        return int(alpha) * int(other)
-    return other if alpha == 1 else widened(dtype, widened(dtype, alpha) * other)
+        return int(alpha) * int(value)
+    return value if alpha == 1 else widened(dtype, widened(dtype, alpha) * value)
 
 
 def plus(dtype: torch.dtype, a: float, b: float) -> int | float:
@@ -96,7 +95,7 @@ def apply(
             return (operands[1] if success else before), success
         case "add" | "sub":
             sign = 1 if name == "add" else -1
-            other = scaled(dtype, alpha, operands[0])
+            other = times(dtype, alpha, others[0])
             return encode(dtype, plus(dtype, value, sign * other)), None
         case "min" | "max":
             mine = value <= others[0] if name == "min" else value >= others[0]
@@ -116,6 +115,30 @@ def apply(
             overflowed = not _fits(dtype, value + others[0])
             return (before if overflowed else encode(dtype, value + others[0])), overflowed
     raise AssertionError(f"no meaning of {name} is written down")
+
+
+def apply_indexed(
+    name: str, dtype: torch.dtype, before: bytes, sources: list[tuple[bytes, ...]], alpha: float = 1
+) -> tuple[bytes, list[tuple[bytes, bool | None]]]:
+    """What an element holds after the sources that one index_* call has for it, in their order.
+
+    And what each of them found, with its bool. Sums of the sources are taken first.
+    """
+    found: list[tuple[bytes, bool | None]] = []
+    if name != "add":
+        for operands in sources:
+            after, flag = apply(name, dtype, before, *operands)
+            found.append((before, flag))
+            before = after
+        return before, found
+    after = before
+    total: float | None = None
+    for (source,) in sources:
+        found.append((after, None))
+        other = decode(dtype, source)
+        total = other if total is None else plus(dtype, total, other)
+        after = encode(dtype, plus(dtype, decode(dtype, before), times(dtype, alpha, total)))
+    return after, found
 
 
 def held(dtype: torch.dtype, value: float) -> int | float:
