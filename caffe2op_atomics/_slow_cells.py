@@ -12,6 +12,7 @@ import operator
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import torch
@@ -43,13 +44,28 @@ _MutexT = TypeVar("_MutexT", bound="MutexCell")
 
 class _Bound(SharedObject):
     def _bind(self, address: int, nbytes: int, /) -> None:
-        pass
+        if not _is_shared_mapping(address):
+            raise RuntimeError(
+                f"{self._kind.name}: tensor must be shared (share_memory_() first), "
+                "got private memory"
+            )
 
     def _now(self) -> torch.Tensor:
         """Return the memory, after a look at whether torch has moved it since it was made."""
         if self._tensor.data_ptr() != self._address:
             self._check_not_moved()
         return self._tensor
+
+
+def _is_shared_mapping(address: int) -> bool:
+    """Ask the kernel: torch calls every mapping of a file shared, private ones too."""
+    with Path("/proc/self/maps").open() as maps:
+        for line in maps:
+            span, permissions = line.split(maxsplit=2)[:2]
+            begin, end = (int(bound, 16) for bound in span.split("-"))
+            if begin <= address < end:
+                return permissions[3] == "s"
+    return False
 
 
 def _int64(n: int) -> int:
