@@ -23,7 +23,7 @@ Not reached, and why:
 
 On one machine of two shared cores (AMD EPYC, virtual); other machines weigh a swap otherwise.
 
-- Dense, float32 and int32 at 64 K: a bare ``cmpxchg16b`` costs 3.1 to 3.7 ns there, a 4-byte one 2.6,
+- Dense float32 and int32, 64 K: a bare ``cmpxchg16b`` costs 3.1 to 3.7 ns, a 4-byte one 2.6,
   a ``lock xadd`` 2.8. Four of those to one is 2.8x to 3.3x, and the loop is within a tenth of it.
 - bfloat16: the conversions to and from float32 take as long as half a swap, and a locked
   instruction lets nothing after it start. Two words calculated at once in AVX2 registers came to
