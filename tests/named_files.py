@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from support import TIMEOUT
@@ -41,6 +42,8 @@ def in_fork(work: Callable[[], object]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(TIMEOUT)  # nobody is left behind
             work()
         except BaseException:
             os._exit(1)
@@ -51,3 +54,17 @@ def in_fork(work: Callable[[], object]) -> int:
 def ended(pid: int) -> int:
     """Wait for a child; return its exit status, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def run_forks(works: Iterable[Callable[[], object]]) -> None:
+    """Call each in a child of its own, and leave none behind."""
+    running = [in_fork(work) for work in works]
+    try:
+        while running:
+            status = os.waitpid(running[0], 0)[1]
+            del running[0]
+            assert os.waitstatus_to_exitcode(status) == 0, "a child failed"
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+            ended(pid)
