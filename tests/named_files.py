@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from support import TIMEOUT
@@ -23,6 +24,21 @@ def start(script: str, *args: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, args)], stdout=subprocess.PIPE, text=True
     )
+
+
+@contextmanager
+def on_cores_of_their_own(*pids: int) -> Iterator[None]:
+    """Keep the main threads of processes apart: two on one core take turns and lose nothing."""
+    cores = sorted(os.sched_getaffinity(0))
+    before = [(pid, os.sched_getaffinity(pid)) for pid in pids]
+    for index, pid in enumerate(pids):
+        os.sched_setaffinity(pid, {cores[index % len(cores)]})
+    try:
+        yield
+    finally:
+        for pid, affinity in before:
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(pid, affinity)
 
 
 def outputs(programs: list[subprocess.Popen[str]]) -> list[str]:
