@@ -20,6 +20,7 @@ _compile.install()
 from . import caffe2, ops  # noqa: E402  (they use the ops that were just loaded)
 from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
+from ._support import Support, is_supported  # noqa: E402
 from .atomic_bool import AtomicBool  # noqa: E402
 from .counter import Counter  # noqa: E402
 from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
@@ -36,8 +37,10 @@ __all__ = [
     "Mutex",
     "NameInfo",
     "OwnerDiedError",
+    "Support",
     "caffe2",
     "check_lost_updates",
+    "is_supported",
     "library_path",
     "list_names",
     "ops",

@@ -1,25 +1,35 @@
-"""Where the op library is, and which named objects there are."""
+"""What is installed, where the op library is, and which named objects there are."""
 
 from __future__ import annotations
 
 import argparse
 
-from . import __version__, library_path, names
+import torch
+
+from . import __version__, _cells, _support, library_path, names
 
 
 def main() -> None:
     """Answer what was asked on the command line."""
     parser = argparse.ArgumentParser(prog="caffe2op_atomics", description=__doc__)
-    asked = parser.add_mutually_exclusive_group(required=True)
+    asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--library", action="store_true", help="print the path of the op library")
+    asked.add_argument("--support", action="store_true", help="print which op takes which dtype")
     asked.add_argument("--version", action="version", version=__version__)
     asked.add_argument("--list", action="store_true", help="list what has a name, and who uses it")
     asked.add_argument("--unlink", metavar="NAME", help="remove a name that a crashed job left")
     answer = parser.parse_args()
     if answer.list:
         print(names.report())
-    elif answer.unlink is None:
+    elif answer.support:
+        print(_support.table())
+    elif answer.library:
         print(library_path())
+    elif answer.unlink is None:
+        fast = "in use" if _cells.WHY_SLOW is None else f"not in use ({_cells.WHY_SLOW})"
+        print(f"caffe2op_atomics {__version__} with torch {torch.__version__}")
+        print(f"library: {library_path()}")
+        print(f"fast path: {fast}")
     else:
         try:
             removed = names.unlink_name(answer.unlink)

@@ -7,8 +7,9 @@ module uses too) sends the shared tensor inside. An object with a name travels b
 
 from __future__ import annotations
 
+import mmap
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import torch
 import torch.multiprocessing
@@ -18,7 +19,7 @@ from . import _named
 from ._shared_file import Kind
 
 # The attributes that each process has its own of.
-_LOCAL = ("_tensor", "_address", "_file")
+_LOCAL = ("_tensor", "_address", "_strategy", "_file")
 
 _Self = TypeVar("_Self", bound="SharedObject")
 
@@ -28,6 +29,53 @@ def shared_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.zeros(shape, dtype=dtype).share_memory_()
 
 
+def given_memory(kind: Kind, tensor: Tensor) -> Tensor:
+    """Return ``tensor`` if an object of this kind can live in it.
+
+    Raises:
+        TypeError, RuntimeError: if it is no tensor or cannot.
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{kind.name}: tensor must be a tensor, got {type(tensor).__name__}")
+    # A counter needs no more than its value.
+    numels = sorted({1, kind.count}) if kind.dtype == torch.int64 else [kind.count]
+    wanted = " or ".join(map(str, numels))
+    rules = [
+        (tensor.device.type == "cpu", "be on cpu", tensor.device),
+        (tensor.dtype == kind.dtype, f"have dtype {_name(kind.dtype)}", _name(tensor.dtype)),
+        (
+            tensor.numel() in numels and tensor.is_contiguous(),
+            f"be contiguous with {wanted} element{'s' * (wanted != '1')}",
+            f"shape {list(tensor.shape)} with strides {list(tensor.stride())}",
+        ),
+        (not tensor.is_neg(), "not be a negative view", "one"),
+        (tensor.data_ptr() % tensor.itemsize == 0, "be aligned", "a view that is not"),
+    ]
+    for holds, rule, actual in rules:
+        if not holds:
+            raise RuntimeError(f"{kind.name}: tensor must {rule}, got {actual}")
+    if not tensor.is_shared():
+        raise RuntimeError(
+            f"{kind.name}: tensor must be shared (share_memory_() first), got private memory"
+        )
+    return tensor.detach()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _strategy_of(tensor: Tensor) -> str | None:
+    """Return the sharing strategy that the memory was made under, None if by torch.from_file.
+
+    torch does not tell: under file_system its memory starts behind a header of 64 bytes.
+    """
+    storage = tensor.untyped_storage()
+    if storage.filename is not None:
+        return None
+    return "file_system" if storage.data_ptr() % mmap.PAGESIZE else "file_descriptor"
+
+
 class SharedObject:
     """Base of the classes whose whole state is one tensor in shared memory."""
 
@@ -35,12 +83,21 @@ class SharedObject:
 
     _tensor: Tensor
     _file: _named.NamedFile | None
-    _strategy: str
+    _strategy: str | None
     _address: int
 
-    def _obtain(self, name: str | None, fill: _named.Fill) -> None:
-        """Get memory, which ``fill`` initialises unless ``name`` means some that is there."""
-        if name is None:
+    if TYPE_CHECKING:  # of the cell beside it
+
+        def _bind(self, address: int, nbytes: int, /) -> None: ...
+
+    def _obtain(self, name: str | None, tensor: Tensor | None, fill: _named.Fill) -> None:
+        """Get memory, which ``fill`` initialises unless it is given, or ``name`` means some."""
+        file: _named.NamedFile | None
+        if tensor is not None:
+            if name is not None:
+                raise TypeError(f"{self._kind.name}: name must not be given with tensor, got both")
+            memory, file = given_memory(self._kind, tensor), None
+        elif name is None:
             memory, file = shared_zeros(self._kind.shape, self._kind.dtype), None
             fill(memory)
         else:
@@ -51,19 +108,14 @@ class SharedObject:
         self._tensor = tensor
         self._file = file
         # Under another strategy torch would move the memory when it is sent.
-        self._strategy = torch.multiprocessing.get_sharing_strategy()
+        self._strategy = _strategy_of(tensor)
         self._address = tensor.data_ptr()
+        self._bind(self._address, tensor.nbytes)
 
     def __init_subclass__(cls) -> None:
         """Teach multiprocessing, and only it, to pickle the class."""
         super().__init_subclass__()
         ForkingPickler.register(cls, _reduce)
-
-    def _cell(self) -> Tensor:
-        """Return the tensor, after a look at whether torch has moved it since it was made."""
-        if self._tensor.data_ptr() != self._address:
-            self._check_not_moved()
-        return self._tensor
 
     @property
     def tensor(self) -> Tensor:
@@ -122,8 +174,13 @@ def _reduce(shared: SharedObject) -> tuple[Any, ...]:
             _named.fail_sent(shared._file)
         return _rebuild_named, (type(shared), shared._file, settings)
     strategy = torch.multiprocessing.get_sharing_strategy()
+    name = type(shared).__name__
+    if shared._strategy is None:
+        raise RuntimeError(
+            f"{name}: memory must be torch's shared memory to be sent, got a file that was mapped "
+            "by from_file (or create_mutex), which torch would move; map it in the other process"
+        )
     if strategy != shared._strategy:
-        name = type(shared).__name__
         raise RuntimeError(
             f"{name}: sharing strategy must be {shared._strategy!r}, under which it was made, got "
             f"{strategy!r}: torch would move the memory away from those who share it"

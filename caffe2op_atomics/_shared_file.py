@@ -55,7 +55,7 @@ class Kind:
         return HEADER_BYTES + self.payload_bytes
 
 
-COUNTER = Kind("Counter", 1, torch.int64, 4, 64, (1,))
+COUNTER = Kind("Counter", 1, torch.int64, 4, 64, (8,))
 ATOMIC_BOOL = Kind("AtomicBool", 2, torch.int32, 3, 64, (1,))
 MUTEX = Kind("Mutex", 3, torch.uint8, 0, 128, (1, 128))
 KINDS = {kind.number: kind for kind in (COUNTER, ATOMIC_BOOL, MUTEX)}

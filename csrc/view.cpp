@@ -2,7 +2,9 @@
 
 #include <torch/csrc/stable/stableivalue_conversions.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <sstream>
 #include <vector>
 
@@ -167,8 +169,12 @@ std::string dtype_name(ScalarType dtype) {
       return "complex64";
     case ScalarType::ComplexDouble:
       return "complex128";
-    default:
-      return torch::headeronly::toString(dtype);
+    default: {
+      std::string name = torch::headeronly::toString(dtype);
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char letter) { return std::tolower(letter); });
+      return name;
+    }
   }
 }
 

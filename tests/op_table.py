@@ -104,6 +104,10 @@ def number_ops(dense: Op) -> list[Op]:
     return ops
 
 
+# Those with one operand, which are described in meaning.py.
+ONE_OPERAND = [op for op in DENSE if _DENSE_OPERANDS.get(op.name) == 1 and "checked" not in op.name]
+FETCHING = {op.name for op in ONE_OPERAND if not op.name.endswith("_")}
+
 NUMBER = [op for dense in DENSE for op in number_ops(dense)]
 
 # name -> number of tensors like source that follow index, and the dtypes

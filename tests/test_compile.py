@@ -96,12 +96,18 @@ def test_fullgraph_raises_for_every_op(op):
 def test_wrappers_and_classes_work_in_compiled_functions():
     counter, flag, mutex = Counter(), AtomicBool(), Mutex()
     table = torch.zeros(3, dtype=torch.int64)
+    permits = torch.zeros(2, dtype=torch.uint8)
+    weights = torch.zeros(2, dtype=torch.bfloat16)
+    index = torch.tensor([2, 0, 2])
+    taken, drawn = [], []
 
     @torch.compile(backend="aot_eager")
     def step(x):
         y = x * 2
         ticket = counter.next()
-        ops.add_(table, 1)
+        drawn.append(ops.index_fetch_add(table, 0, index, 1))
+        taken.append(ops.fetch_add_below(permits, 1, limit=2)[1])
+        ops.add_(weights, 1, stochastic_rounding=True)
         flag.set()
         with mutex:
             z = y + ticket
@@ -110,7 +116,10 @@ def test_wrappers_and_classes_work_in_compiled_functions():
     for ticket in range(3):
         assert step(torch.ones(2)).tolist() == [2 + ticket] * 2
     assert counter.value == 3
-    assert table.tolist() == [3, 3, 3]
+    assert table.tolist() == [3, 0, 6]
+    assert [old.tolist() for old in drawn] == [[0, 0, 1], [2, 1, 3], [4, 2, 5]]
+    assert [success.tolist() for success in taken] == [[True] * 2, [True] * 2, [False] * 2]
+    assert weights.tolist() == [3, 3]
     assert flag.is_set()
     assert not mutex.locked()
 

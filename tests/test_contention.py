@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from meaning import held
 from op_table import INTEGERS, NUMBERS
-from reference import held
 from support import START_METHODS, TIMEOUT, run_processes, run_threads
 from torch import Tensor
 
@@ -97,7 +97,7 @@ def test_threads_lose_no_update_of_one_element(op, dtype):
     n = countable(dtype, 30_000)
     cell = torch.zeros(1, dtype=dtype)
     run_threads(WORKERS, lambda _: loop(cell, torch.ones(1, dtype=dtype), n))
-    assert cell.item() == held(sign * WORKERS * n, dtype)
+    assert cell.item() == held(dtype, sign * WORKERS * n)
 
 
 @numbers
@@ -205,7 +205,7 @@ def test_indexed_adds_lose_no_update(run, shape, dtype):
     target = torch.zeros(shape, dtype=dtype).share_memory_()
     calls = 20
     run(WORKERS, indexed_updates, target, calls)
-    assert target.eq(held(WORKERS * calls * 4, dtype)).all()
+    assert target.eq(held(dtype, WORKERS * calls * 4)).all()
 
 
 def indexed_tokens(_: int, target: Tensor, taken: Tensor, index: Tensor) -> None:

@@ -7,15 +7,15 @@ import math
 
 import pytest
 import torch
-from op_table import BITS, DENSE, DTYPES, FLOATS, INTEGERS, NUMBERS
-from reference import AFTER, FETCHING, elementwise, held, numbers
+from meaning import after, elementwise, held
+from op_table import BITS, DTYPES, FETCHING, FLOATS, INTEGERS, NUMBERS, ONE_OPERAND
+from torch import Tensor
 
 from caffe2op_atomics import ops
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-OF_OP = {op.name: op.dtypes for op in DENSE}
 ops_and_dtypes = pytest.mark.parametrize(
-    ("op", "dtype"), [(op, dtype) for op in AFTER for dtype in OF_OP[op]], ids=str
+    ("op", "dtype"), [(op.name, dtype) for op in ONE_OPERAND for dtype in op.dtypes], ids=str
 )
 SHAPES = [
     # target, other
@@ -29,6 +29,12 @@ SHAPES = [
     ((2, 1, 3), (2, 1, 3)),
     ((0, 3), (3,)),
 ]
+
+
+def numbers(shape: tuple[int, ...], dtype: torch.dtype, start: int) -> Tensor:
+    """Small numbers, all different where the dtype has as many."""
+    values = torch.arange(start, start + math.prod(shape)).reshape(shape)
+    return values % 2 == 1 if dtype == torch.bool else values.to(dtype)
 
 
 @ops_and_dtypes
@@ -189,7 +195,7 @@ def test_alpha_scales_other(size, op, sign, dtype):
     for alpha in [1, 3, -2, 0] + ([0.5] if dtype.is_floating_point else []):
         target, other = numbers((size,), dtype, 10), numbers((size,), dtype, 1)
         getattr(ops, op)(target, other, alpha=alpha)
-        expected = [held(10 + i + sign * alpha * (1 + i), dtype) for i in range(size)]
+        expected = [held(dtype, 10 + i + sign * alpha * (1 + i)) for i in range(size)]
         assert target.tolist() == expected
 
 
@@ -197,7 +203,7 @@ def test_alpha_scales_other(size, op, sign, dtype):
 def test_wrapper_takes_numbers(op, dtype):
     target = numbers((3,), dtype, 10)
     value = 1 if dtype == torch.bool else 4
-    expected = [held(AFTER[op](old, value), dtype) for old in target.tolist()]
+    expected = [after(op, dtype, old, value) for old in target.tolist()]
     getattr(ops, op)(target, value)
     assert target.tolist() == expected
 
@@ -221,7 +227,7 @@ def test_special_values_survive(value):
         assert (element == value and loaded == value) or (element != element and loaded != loaded)
 
 
-@pytest.mark.parametrize("op", ["load", *(op for op in AFTER if OF_OP[op] != BITS)])
+@pytest.mark.parametrize("op", ["load", *(op.name for op in ONE_OPERAND if op.dtypes != BITS)])
 def test_empty_target_of_many_dimensions_is_left_alone(op):
     target = torch.zeros(1).as_strided((0, *(2,) * 300), (1,) * 301)
     others = () if op == "load" else (torch.tensor(1.0),)

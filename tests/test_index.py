@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from meaning import after
 from op_table import BITS, DTYPES, INDEXED, NUMBERS
-from reference import MEANING, held
 from torch import Tensor
 
 from caffe2op_atomics import ops
 
 numbers = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
-OF_OP = {op.name: op.dtypes for op in INDEXED}
-# op -> what an element is after one index
-AFTER = {f"index_{name}_": MEANING[name] for name in ("add", "min", "max", "and", "or")} | {
-    "index_fetch_add": MEANING["add"],
-    "index_exchange": MEANING["exchange"],
-}
+# Those with one source.
+OPS = {op.name: op.dtypes for op in INDEXED if op.name != "index_compare_exchange"}
 
 
 def small(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> Tensor:
@@ -34,13 +30,13 @@ def plain_loop(op: str, target: Tensor, index: list[int], source: Tensor) -> tup
     for row, values in zip(index, source.reshape(len(index), -1).tolist(), strict=True):
         found.append(rows[row])
         pairs = zip(rows[row], values, strict=True)
-        rows[row] = [held(AFTER[op](old, value), target.dtype) for old, value in pairs]
+        rows[row] = [after(op, target.dtype, old, value) for old, value in pairs]
     shaped = torch.tensor(rows, dtype=target.dtype).reshape(target.shape)
     return shaped, torch.tensor(found, dtype=target.dtype).reshape(source.shape)
 
 
 @pytest.mark.parametrize(
-    ("op", "dtype"), [(op, dtype) for op in AFTER for dtype in OF_OP[op]], ids=str
+    ("op", "dtype"), [(op, dtype) for op, dtypes in OPS.items() for dtype in dtypes], ids=str
 )
 @pytest.mark.parametrize("rows", [1, 7, 10_000])
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 20)])
@@ -93,7 +89,7 @@ def test_alpha_scales_every_source(dtype):
         assert target.reshape(4, -1)[:, 0].tolist() == [0, 6, 0, 12]
 
 
-@pytest.mark.parametrize("op", AFTER)
+@pytest.mark.parametrize("op", OPS)
 def test_number_is_a_source_for_every_index(op):
     dtype = torch.int32
     one, many = (torch.full((4, 2), 6, dtype=dtype) for _ in range(2))
@@ -103,9 +99,9 @@ def test_number_is_a_source_for_every_index(op):
     assert torch.equal(one, many)
 
 
-@pytest.mark.parametrize("op", AFTER)
+@pytest.mark.parametrize("op", OPS)
 def test_strided_target_index_and_source(op):
-    dtype = torch.int16 if OF_OP[op] == BITS else torch.float32
+    dtype = torch.int16 if OPS[op] == BITS else torch.float32
     base = torch.zeros(6, 8, dtype=dtype)
     target = base.t()[::2]  # 4 rows of 6, neither dimension contiguous
     index = torch.tensor([0, 9, 3, 9, 0, 9])[::2]

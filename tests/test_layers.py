@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import op_table
@@ -14,11 +15,14 @@ from caffe2op_atomics import _library, caffe2, library_path, ops
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in (".h", ".cpp"))
 TORCH_FREE = [
-    *(path for path in SOURCES if path.parent.name in ("ops", "mutex")),
-    *(ROOT / "csrc" / name for name in ("fail.h", "fail.cpp", "shared_file.h", "strided.h")),
+    *(path for path in SOURCES if path.parent.name in ("ops", "mutex", "python")),
+    *(
+        ROOT / "csrc" / name
+        for name in ("fail.h", "fail.cpp", "fast_table.h", "shared_file.h", "strided.h")
+    ),
     *(
         ROOT / "csrc" / "cpu" / name
-        for name in ("ref.h", "group.h", "group.cpp", "deadline.h", "futex.h")
+        for name in ("ref.h", "group.h", "group.cpp", "deadline.h", "futex.h", "fast_table.cpp")
     ),
 ]
 
@@ -73,6 +77,14 @@ def test_every_op_has_a_public_function_or_belongs_to_a_class():
     assert set(ops.__all__) | set(caffe2.__all__) | of_mutex == packets
 
 
+def test_python_is_reached_from_its_layer_only_and_it_reaches_the_table_only():
+    for path in SOURCES:
+        if path.parent.name == "python":
+            assert {name for name in includes(path) if "/" in name} <= {"../fast_table.h"}
+        else:
+            assert "Python.h" not in includes(path)
+
+
 def test_library_has_no_python_symbol_and_needs_no_python():
     symbols = subprocess.run(
         ["readelf", "--dyn-syms", "--wide", library_path()],
@@ -87,3 +99,15 @@ def test_library_has_no_python_symbol_and_needs_no_python():
     assert "libtorch_cpu.so" in needed
     assert "libtorch_python" not in needed
     assert "libpython" not in needed
+
+
+def test_fast_path_needs_neither_torch_nor_a_version_of_python():
+    folder = Path(library_path()).parent
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        (module,) = folder.glob("_fast.*.so")
+    else:
+        module = folder / "_fast.abi3.so"
+    needed = subprocess.run(
+        ["readelf", "--dynamic", module], capture_output=True, text=True, check=True
+    ).stdout
+    assert not re.search("libtorch|libc10|libpython|libatomics", needed)

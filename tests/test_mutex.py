@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import run_processes, run_threads
+from torch import Tensor
 
 from caffe2op_atomics import Mutex
 
@@ -245,14 +246,14 @@ def test_unused_mutexes_leave_no_mappings(use):
     assert mappings() - before < 60
 
 
-def lock_without_a_file_descriptor(_: int, used: Mutex, new: Mutex) -> None:
+def lock_without_a_file_descriptor(_: int, used: Mutex, new: Tensor) -> None:
     lock_and_unlock(used.tensor)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     with used:
         assert in_thread(lambda: used.acquire(timeout=0.1)) is False
     with pytest.raises(RuntimeError, match="system must let /proc/self/maps be read, got Too many"):
-        new.acquire()
+        ops.mutex_lock(new)
 
 
-def test_only_the_first_lock_needs_a_file_descriptor():
-    run_processes(1, lock_without_a_file_descriptor, Mutex(), Mutex())
+def test_only_the_first_lock_of_a_tensor_needs_a_file_descriptor():
+    run_processes(1, lock_without_a_file_descriptor, Mutex(), ops.create_mutex())

@@ -6,6 +6,7 @@ import io
 
 import pytest
 import torch
+from op_table import FLOATS, INTEGERS
 from support import run_threads
 from torch import Tensor
 
@@ -83,17 +84,67 @@ def test_scripted_mutexes_are_distinct():
 
 
 @torch.jit.script
-def number_overloads(cell: Tensor) -> tuple[int, int, int]:
+def integer_overloads(cell: Tensor) -> tuple[int, int, int, int, tuple[int, bool]]:
     old = torch.ops.atomics.fetch_add(cell, 5)
     swapped = torch.ops.atomics.exchange(cell, 7)
     before, _ = torch.ops.atomics.compare_exchange(cell, 7, 8)
-    return old, swapped, before
+    bits = torch.ops.atomics.fetch_xor(cell, 1)
+    return old, swapped, before, bits, torch.ops.atomics.fetch_add_below(cell, 1, 9)
 
 
-def test_number_overloads_are_reached_from_scripts():
-    cell = torch.ones(1, dtype=torch.int64)
-    assert number_overloads(cell) == (1, 6, 7)
-    assert cell.item() == 8
+@torch.jit.script
+def float_overloads(cell: Tensor) -> tuple[float, float, tuple[float, bool]]:
+    old = torch.ops.atomics.fetch_max(cell, 2.5)
+    torch.ops.atomics.sub_(cell, 0.5)
+    swapped = torch.ops.atomics.exchange(cell, 2.0)
+    return old, swapped, torch.ops.atomics.fetch_add_below(cell, 1.0, 2.5)
+
+
+@torch.jit.script
+def bool_overloads(cell: Tensor) -> tuple[int, int]:
+    # A script has one type for numbers that are bools in Python.
+    torch.ops.atomics.or_(cell, 1)
+    return torch.ops.atomics.fetch_xor(cell, 1), torch.ops.atomics.exchange(cell, 1)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_integer_overloads_are_reached_from_scripts(dtype):
+    cell = torch.ones(1, dtype=dtype)
+    assert integer_overloads(cell) == (1, 6, 7, 8, (9, False))
+    assert cell.item() == 9
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_float_overloads_are_reached_from_scripts(dtype):
+    cell = torch.ones(1, dtype=dtype)
+    assert float_overloads(cell) == (1, 2, (2, False))
+    assert cell.item() == 2
+
+
+def test_overloads_for_bools_take_and_return_integers_in_scripts():
+    cell = torch.zeros(1, dtype=torch.bool)
+    assert bool_overloads(cell) == (1, 0)
+    assert cell.tolist() == [True]
+
+
+@torch.jit.script
+def draw_tickets(tickets: Tensor, index: Tensor, noisy: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    torch.ops.atomics.add_(noisy, torch.ones_like(noisy), 0.5, seed)
+    torch.ops.atomics.sub_(noisy, torch.ones_like(noisy))  # no alpha and no seed
+    ones = torch.ones_like(index)
+    drawn = torch.ops.atomics.index_fetch_add(tickets, 0, index, ones)
+    _, won = torch.ops.atomics.index_compare_exchange(tickets, 0, index, ones, ones + ones)
+    return drawn, won
+
+
+def test_indexed_ops_and_seeds_are_reached_from_scripts():
+    tickets = torch.zeros(3, dtype=torch.int64)
+    noisy = torch.full((4,), 3.0, dtype=torch.bfloat16)
+    drawn, won = draw_tickets(tickets, torch.tensor([2, 0, 2]), noisy, 5)
+    assert drawn.tolist() == [0, 0, 1]
+    assert won.tolist() == [False, True, False]
+    assert tickets.tolist() == [2, 0, 2]
+    assert noisy.tolist() == [2.5] * 4
 
 
 @torch.jit.script

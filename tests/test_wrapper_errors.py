@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fractions
+import math
 import re
 
 import pytest
@@ -32,6 +34,91 @@ INDEX = torch.tensor([1, 0])
             lambda: ops.compare_exchange(row(I32), 0, "1"),
             TypeError,
             "compare_exchange: desired must be a tensor or a number, got str",
+        ),
+        (
+            lambda: ops.compare_exchange(row(I32), 0.5, 2**31),
+            ValueError,
+            "compare_exchange: expected must be an integer for int32 targets, got 0.5",
+        ),
+        (
+            lambda: ops.store_(row(torch.float16), 70000),
+            ValueError,
+            "store_: other must fit in float16, got 70000",
+        ),
+        (
+            lambda: ops.add_(row(torch.float32), 10**39),
+            ValueError,
+            f"add_: other must fit in float32, got {10**39}",
+        ),
+        (
+            lambda: ops.add_(row(torch.float32), 1, stochastic_rounding=True),
+            ValueError,
+            "add_: stochastic_rounding must be False for float32 targets, got True",
+        ),
+        (
+            lambda: ops.fetch_or(row(torch.bool), 2),
+            ValueError,
+            "fetch_or: other must be 0 or 1 for bool targets, got 2",
+        ),
+        (
+            lambda: ops.store_(row(torch.bool), 0.5),
+            ValueError,
+            "store_: other must be 0 or 1 for bool targets, got 0.5",
+        ),
+        (
+            lambda: ops.min_(row(torch.uint8), -1),
+            ValueError,
+            "min_: other must fit in uint8, got -1",
+        ),
+        (
+            lambda: ops.fetch_add_checked(row(torch.int8), 128),
+            ValueError,
+            "fetch_add_checked: other must fit in int8, got 128",
+        ),
+        (
+            lambda: ops.fetch_xor(row(torch.int16), 1.5),
+            ValueError,
+            "fetch_xor: other must be an integer for int16 targets, got 1.5",
+        ),
+        (
+            lambda: ops.fetch_add_below(row(torch.int16), 1, 2**15),
+            ValueError,
+            "fetch_add_below: limit must fit in int16, got 32768",
+        ),
+        (
+            lambda: ops.fetch_add_below(row(torch.float16), 1, None),
+            TypeError,
+            "fetch_add_below: limit must be a tensor or a number, got NoneType",
+        ),
+        (
+            lambda: ops.fetch_max(row(torch.bfloat16), 1j),
+            TypeError,
+            "fetch_max: other must be a tensor or a number, got complex",
+        ),
+        (
+            lambda: ops.index_exchange(row(torch.uint8), 0, INDEX, 256),
+            ValueError,
+            "index_exchange: source must fit in uint8, got 256",
+        ),
+        (
+            lambda: ops.index_compare_exchange(row(torch.int8), 0, INDEX, 0, -129),
+            ValueError,
+            "index_compare_exchange: desired must fit in int8, got -129",
+        ),
+        (
+            lambda: ops.index_fetch_add(row(I64), 0, 1, 1),
+            TypeError,
+            "index_fetch_add: index must be a tensor, got int",
+        ),
+        (
+            lambda: ops.add_(row(torch.bfloat16), 1, generator=torch.Generator()),
+            ValueError,
+            "add_: generator must be None without stochastic_rounding",
+        ),
+        (
+            lambda: ops.sub_(row(torch.float16), 1, generator=torch.Generator()),
+            ValueError,
+            "sub_: generator must be None without stochastic_rounding",
         ),
         (lambda: ops.add_([1], 1), TypeError, "add_: target must be a tensor, got list"),
         (
@@ -111,3 +198,10 @@ INDEX = torch.tensor([1, 0])
 def test_wrapper_refuses(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         call()
+
+
+@pytest.mark.parametrize("value", [10**30, fractions.Fraction(1, 2), math.inf])
+def test_every_real_number_that_fits_is_taken(value):
+    target = torch.zeros(2)
+    ops.store_(target, value)
+    assert target.eq(float(value)).all()

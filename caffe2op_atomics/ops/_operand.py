@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import TypeAlias
 
@@ -30,4 +31,8 @@ def operand(op: str, name: str, value: Tensor | Number, target: Tensor) -> Tenso
         limits = torch.iinfo(target.dtype)
         if not limits.min <= value <= limits.max:
             raise ValueError(f"{op}: {name} must fit in {dtype}, got {value}")
+    elif target.dtype.is_floating_point:
+        if torch.finfo(target.dtype).max < abs(value) != math.inf:
+            raise ValueError(f"{op}: {name} must fit in {dtype}, got {value}")
+        value = float(value)  # of an int that is too large for int64, of a fraction
     return torch.full((), value, dtype=target.dtype, device=target.device)

@@ -43,7 +43,7 @@ def add_(
         >>> bool((weights.float().mean() - 256.5).abs() < 0.1)
         True
     """
-    seed = _seed("add_", stochastic_rounding, generator)
+    seed = _seed("add_", target, stochastic_rounding, generator)
     _ops.add_.default(target, operand("add_", "other", other, target), alpha, seed)
     return target
 
@@ -69,7 +69,7 @@ def sub_(
         >>> sub_(torch.ones(2), torch.ones(2), alpha=0.5)
         tensor([0.5000, 0.5000])
     """
-    seed = _seed("sub_", stochastic_rounding, generator)
+    seed = _seed("sub_", target, stochastic_rounding, generator)
     _ops.sub_.default(target, operand("sub_", "other", other, target), alpha, seed)
     return target
 
@@ -129,9 +129,14 @@ def xor_(target: Tensor, other: Tensor | Number) -> Tensor:
     return target
 
 
-def _seed(op: str, stochastic_rounding: bool, generator: torch.Generator | None) -> int | None:
+def _seed(
+    op: str, target: Tensor, stochastic_rounding: bool, generator: torch.Generator | None
+) -> int | None:
     if not stochastic_rounding:
         if generator is not None:
             raise ValueError(f"{op}: generator must be None without stochastic_rounding")
         return None
+    if isinstance(target, Tensor) and target.dtype not in (torch.float16, torch.bfloat16):
+        dtype = str(target.dtype).removeprefix("torch.")
+        raise ValueError(f"{op}: stochastic_rounding must be False for {dtype} targets, got True")
     return int(torch.randint(-(2**63), 2**63 - 1, (), generator=generator).item())

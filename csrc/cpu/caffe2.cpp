@@ -1,11 +1,13 @@
 // Caffe2's atomic ops under torch, with the semantics of caffe2/operators/atomic_ops.cc and
 // iter_op.h where design and reason allow; the differences are in docs/caffe2.md.
+#include <climits>
 #include <limits>
 
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
+#include "futex.h"
 #include "memory.h"
 #include "mutex/robust_mutex.h"
 #include "mutex_slot.h"
@@ -121,7 +123,12 @@ struct ConditionalSetAtomicBool {
     check_memory(kName, view);
     const auto flag = flag_of(kName, atomic_bool);
     // As a byte: a bool that was made of other bytes can hold more than 0 and 1.
-    if (*static_cast<const uint8_t*>(condition.const_data_ptr()) != 0) flag.store(1);
+    if (*static_cast<const uint8_t*>(condition.const_data_ptr()) == 0) return;
+    // Sleepers wait while it is false, so only the change has to wake them. The kernel's view of
+    // an int32.
+    if (flag.exchange(1) == 0) {
+      futex::wake(kName, static_cast<const uint32_t*>(atomic_bool.mutable_data_ptr()), INT_MAX);
+    }
   }
 };
 

@@ -18,25 +18,25 @@ void fetch_group(Add, const Operand& target, const Operand& source, const Operan
   using Sum = Widened<C>;
   const Operand found = row_of(old, *first);
   if (last - first == 1) {
-    return update_cells<Add, C>(std::array{target, row_of(source, *first), found}, width,
-                                Unscaled{});
+    return update_row<Add, C, C>(std::array{target, row_of(source, *first), found}, width,
+                                 Unscaled{});
   }
   const Operand& sums = own.operand();
   const auto add = [&](uint32_t member) {
-    for_each_pair<C, Sum>(row_of(source, member), sums, [](C other, Sum& sum) {
+    for_each_pair<C, Sum>(row_of(source, member), sums, width, [](C other, Sum& sum) {
       sum = Add::combine(sum, static_cast<Sum>(other));
     });
   };
   const auto set = [](C other, Sum& sum) { sum = other; };
-  for_each_pair<C, Sum>(row_of(source, *first), sums, set);
+  for_each_pair<C, Sum>(row_of(source, *first), sums, width, set);
   for (const uint32_t* member = first + 1; member != last; ++member) add(*member);
-  update_cells<Add, C, Sum>(std::array{target, sums, found}, width, Unscaled{});
+  update_row<Add, C, Sum>(std::array{target, sums, found}, width, Unscaled{});
 
-  for_each_pair<C, Sum>(row_of(source, *first), sums, set);
+  for_each_pair<C, Sum>(row_of(source, *first), sums, width, set);
   for (const uint32_t* member = first + 1; member != last; ++member) {
     const Operand later = row_of(old, *member);
-    for_each_pair<C, C>(found, later, [](C held, C& to) { to = held; });
-    for_each_pair<Sum, C>(sums, later, [](Sum sum, C& to) {
+    for_each_pair<C, C>(found, later, width, [](C held, C& to) { to = held; });
+    for_each_pair<Sum, C>(sums, later, width, [](Sum sum, C& to) {
       to = static_cast<C>(Add::combine(static_cast<Sum>(to), sum));
     });
     add(*member);
@@ -49,9 +49,9 @@ template <class C>
 void fetch_group(Exchange, const Operand& target, const Operand& source, const Operand& old,
                  OwnRow<Widened<C>>&, int64_t width, const uint32_t* first, const uint32_t* last) {
   const std::array<Operand, 3> operands{target, row_of(source, last[-1]), row_of(old, *first)};
-  update_cells<Exchange, C>(operands, width, Unscaled{});
+  update_row<Exchange, C, C>(operands, width, Unscaled{});
   for (; first + 1 != last; ++first) {
-    for_each_pair<C, C>(row_of(source, first[0]), row_of(old, first[1]),
+    for_each_pair<C, C>(row_of(source, first[0]), row_of(old, first[1]), width,
                         [](C other, C& to) { to = other; });
   }
 }

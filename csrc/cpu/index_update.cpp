@@ -36,16 +36,17 @@ void update_rows(const Operand& cells, const Operand& source, const Groups& grou
                           const uint32_t* last) {
     const Operand target = row_of(cells, row);
     if (last - first == 1) {
-      return update_cells<Op, C>(std::array{target, row_of(source, *first)}, width, scale);
+      return update_row<Op, C, C>(std::array{target, row_of(source, *first)}, width, scale);
     }
     const Operand& sums = own.operand();
-    for_each_pair<C, Sum>(row_of(source, *first), sums, [](C other, Sum& sum) { sum = other; });
+    for_each_pair<C, Sum>(row_of(source, *first), sums, width,
+                          [](C other, Sum& sum) { sum = other; });
     while (++first != last) {
-      for_each_pair<C, Sum>(row_of(source, *first), sums, [](C other, Sum& sum) {
+      for_each_pair<C, Sum>(row_of(source, *first), sums, width, [](C other, Sum& sum) {
         sum = Op::combine(sum, static_cast<Sum>(other));
       });
     }
-    update_cells<Op, C, Sum>(std::array{target, sums}, width, scale);
+    update_row<Op, C, Sum>(std::array{target, sums}, width, scale);
   };
   for_each_row(cells, groups, width, own_row, update);
 }

@@ -2,12 +2,14 @@
 // the places in the call that name it.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "../check.h"
 #include "../dispatch.h"
 #include "cells.h"
 #include "group.h"
+#include "update.h"
 
 namespace atomics::cpu {
 
@@ -49,14 +51,58 @@ class OwnRow {
   Operand operand_;
 };
 
-// Calls visit(at, to) for the elements of two rows.
+// How far apart the elements of a row are in bytes, if they follow each other like one run.
+inline std::optional<int64_t> step_of(const Operand& row) {
+  int64_t contiguous = 1;
+  bool is_one_element = true;
+  for (int64_t d = row.dim - 1; d >= 0; --d) {
+    if (row.sizes[d] == 1) continue;
+    is_one_element = is_one_element && row.strides[d] == 0;
+    if (contiguous != 0 && row.strides[d] != contiguous) contiguous = 0;
+    contiguous *= row.sizes[d];
+  }
+  if (contiguous != 0) return row.itemsize;
+  if (is_one_element) return 0;
+  return std::nullopt;
+}
+
+// Calls visit(from, to) for the elements of two rows.
 template <class From, class To, class Visit>
-void for_each_pair(const Operand& from, const Operand& to, Visit&& visit) {
-  for_each_run<2>({to, from}, [&](auto at, auto step, int64_t n) {
-    for (int64_t i = 0; i < n; ++i, at[0] += step[0], at[1] += step[1]) {
-      visit(as<From>(at[1]), as<To>(at[0]));
+void for_each_pair(const Operand& from, const Operand& to, int64_t width, Visit&& visit) {
+  const auto walk = [&](std::array<char*, 2> at, std::array<int64_t, 2> step, int64_t n) {
+    if (step[0] == sizeof(To) && step[1] == sizeof(From)) {  // in vectors
+      for (int64_t i = 0; i < n; ++i) visit((&as<From>(at[1]))[i], (&as<To>(at[0]))[i]);
+    } else {
+      for (int64_t i = 0; i < n; ++i, at[0] += step[0], at[1] += step[1]) {
+        visit(as<From>(at[1]), as<To>(at[0]));
+      }
     }
-  });
+  };
+  const auto to_step = step_of(to);
+  const auto from_step = step_of(from);
+  if (to_step && from_step) {
+    walk({to.data, from.data}, {*to_step, *from_step}, width);
+  } else {
+    for_each_run<2>({to, from}, walk);
+  }
+}
+
+// Applies an op to a row: update_cells without its preparations, which a short row would feel.
+template <class Op, class C, class Other, size_t N, class Scale>
+void update_row(const std::array<Operand, N>& rows, int64_t width, Scale scale) {
+  Run<N> run;
+  bool is_run = width < kGrain;
+  for (size_t k = 0; k < N; ++k) {
+    const auto step = step_of(rows[k]);
+    is_run = is_run && step;
+    run.at[k] = rows[k].data;
+    run.step[k] = step.value_or(0);
+  }
+  if (is_run) {
+    update_run<Op, C, Other>(run, width, scale);
+  } else {
+    update_cells<Op, C, Other>(rows, width, scale);
+  }
 }
 
 // The places in a call where each group's row is named, in order.

@@ -1,12 +1,9 @@
 #include "bank.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <list>
 #include <map>
 #include <memory>
@@ -54,8 +51,8 @@ Registry& registry() {
 // A kept page keeps the whole file behind it alive, and a process has some 65,000 mappings.
 constexpr size_t kMostIdle = 16;
 
-void unmap(Registry& all, std::list<Bank>::iterator bank) {
-  munmap(bank->pages, bank->bytes);
+void remove(Registry& all, std::list<Bank>::iterator bank) {
+  unmap(bank->slots, bank->bytes);
   std::erase_if(all.found, [&](const auto& entry) { return entry.second == &*bank; });
   all.banks.erase(bank);
 }
@@ -75,11 +72,11 @@ void trim(Registry& all) {
       if (oldest == all.banks.end() || bank->last_used < oldest->last_used) oldest = bank;
     }
     if (idle <= kMostIdle) return;
-    unmap(all, oldest);
+    remove(all, oldest);
   }
 }
 
-Bank duplicate(const char* op, const Slot* slot, const Header& header) {
+Bank& duplicate(Registry& all, const char* op, const Slot* slot, const Header& header) {
   const Slot* const first = slot - header.slot;
   const auto begin =
       reinterpret_cast<uintptr_t>(first);  // to be compared with the kernel's numbers
@@ -89,26 +86,19 @@ Bank duplicate(const char* op, const Slot* slot, const Header& header) {
   if (!mapping->writable) fail(op, "mutex", "be writable", "a read-only mapping");
   if (mapping->backing != Backing{header.device, header.inode, header.offset}) fail_copy(op);
 
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t page_begin = begin / page * page;
-  const size_t bytes = (begin + length - page_begin + page - 1) / page * page;
-  // Old size 0 asks for a second mapping of the same shared memory. The address is the caller's
-  // page, given to the kernel and not dereferenced.
-  void* const pages = mremap(reinterpret_cast<void*>(page_begin), 0, bytes, MREMAP_MAYMOVE);
-  if (pages == MAP_FAILED && errno == EINVAL) fail_copy(op);  // private memory
-  if (pages == MAP_FAILED) fail(op, "system", "map the mutex again", std::strerror(errno));
-  auto* const slots = static_cast<char*>(pages) + (begin - page_begin);
-  // The same bytes as the caller's slots, at the same distance from a page start.
-  return {reinterpret_cast<Slot*>(slots), pages, bytes, mapping->backing, 0, 0};
+  void* const slots = map_again(op, first, length);
+  if (slots == nullptr) fail_copy(op);
+  // The same bytes as the caller's slots.
+  return all.banks.emplace_back(static_cast<Slot*>(slots), length, mapping->backing);
 }
 
 void lock_registry() { registry().mutex.lock(); }
 void unlock_registry() { registry().mutex.unlock(); }
 
-// The child holds nothing.
+// The child holds nothing; its objects stay open.
 void reset_registry() {
   Registry& all = registry();
-  for (Bank& bank : all.banks) bank.users = 0;
+  for (Bank& bank : all.banks) bank.users = bank.anchors;
   all.orphans.clear();
   all.mutex.unlock();
 }
@@ -123,6 +113,7 @@ void fail_copy(const char* op) {
 }
 
 bool same_memory(const char* op, const Slot* slot, const Pin& pin) {
+  if (slot == &pin.slot()) return true;
   std::optional<Mapping> mapping;
   try {
     mapping = find_mapping(op, slot);
@@ -144,9 +135,9 @@ Pin::Pin(const char* op, const Slot* slot, const Header& header) {
   const auto found = all.found.find(key);
   if (found != all.found.end()) {
     bank_ = found->second;
+    found_ = true;
   } else {
-    all.banks.push_back(duplicate(op, slot, header));
-    bank_ = &all.banks.back();
+    bank_ = &duplicate(all, op, slot, header);
     all.found.emplace(key, bank_);
   }
   ++bank_->users;
@@ -156,6 +147,9 @@ Pin::Pin(const char* op, const Slot* slot, const Header& header) {
 
 Pin::~Pin() {
   if (bank_ == nullptr) return;
+  for (int64_t users = bank_->users; users > 1;) {
+    if (bank_->users.compare_exchange_weak(users, users - 1)) return;
+  }
   Registry& all = registry();
   const std::lock_guard<std::mutex> guard(all.mutex);
   if (--bank_->users == 0) trim(all);
@@ -181,6 +175,36 @@ void Pin::forget() {
   Registry& all = registry();
   const std::lock_guard<std::mutex> guard(all.mutex);
   std::erase_if(all.found, [&](const auto& entry) { return entry.second == bank_; });
+}
+
+Anchor::Anchor(const char* op, const Slot* slot, const Header& header)
+    : id_{header.id[0], header.id[1]} {
+  Pin pin(op, slot, header);
+  if (pin.found_ &&
+      !same_memory(op, slot, pin)) {  // a byte copy, where the original was mapped before
+    pin.forget();
+    pin = Pin(op, slot, header);
+  }
+  bank_ = pin.bank_;
+  slot_ = pin.slot_;
+  const std::lock_guard<std::mutex> guard(registry().mutex);
+  ++bank_->anchors;
+  ++bank_->users;
+}
+
+// Nothing is kept for a next lock: an object that is gone is not locked again.
+Anchor::~Anchor() {
+  Registry& all = registry();
+  const std::lock_guard<std::mutex> guard(all.mutex);
+  --bank_->anchors;
+  if (--bank_->users > 0) return;
+  remove(all, std::find_if(all.banks.begin(), all.banks.end(),
+                           [&](const Bank& bank) { return &bank == bank_; }));
+}
+
+Pin Anchor::pin() const {
+  ++bank_->users;
+  return Pin(bank_, slot_);
 }
 
 }  // namespace atomics::mutex

@@ -9,6 +9,8 @@
 // | 0     | idle | kept for the next lock, unmapped when too many are idle |
 #pragma once
 
+#include <atomic>
+
 #include "mapping.h"
 #include "slot.h"
 
@@ -16,11 +18,13 @@ namespace atomics::mutex {
 
 struct Bank {
   Slot* slots;  // in our mapping
-  void* pages;
   size_t bytes;
   Backing backing;
-  int64_t users;
-  uint64_t last_used;
+  // Leaves and reaches 0 under the registry's lock only; who is a user may count others in and out
+  // without it.
+  std::atomic<int64_t> users = 0;
+  int64_t anchors = 0;  // of the users, those that a fork copies
+  uint64_t last_used = 0;
 };
 
 // Counts as one user of a bank while it lives.
@@ -47,8 +51,34 @@ class Pin {
   void abandon() { bank_ = nullptr; }
 
  private:
+  friend class Anchor;
+  Pin(Bank* bank, Slot* slot) : bank_(bank), slot_(slot) {}
+
   Bank* bank_;
   Slot* slot_;
+  bool found_ = false;  // and not made for this pin
+};
+
+// Keeps a bank mapped for the life of an object, in forked children too.
+class Anchor {
+ public:
+  Anchor(const char* op, const Slot* slot, const Header& header);
+  ~Anchor();
+  Anchor(const Anchor&) = delete;
+  Anchor& operator=(const Anchor&) = delete;
+
+  Slot& slot() const { return *slot_; }
+  bool has_id(const Header& header) const {
+    return header.id[0] == id_[0] && header.id[1] == id_[1];
+  }
+
+  // One more user, without a search.
+  Pin pin() const;
+
+ private:
+  Bank* bank_;
+  Slot* slot_;
+  uint64_t id_[2];
 };
 
 // The caller's `slot` lies in the memory that the duplicate maps. Slow: asks the kernel.

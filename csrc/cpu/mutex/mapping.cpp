@@ -1,7 +1,10 @@
 #include "mapping.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -45,6 +48,49 @@ std::optional<Mapping> find_mapping(const char* op, const void* pointer) {
     return mapping;
   }
   return std::nullopt;
+}
+
+namespace {
+
+struct Pages {
+  uintptr_t begin;
+  size_t bytes;
+};
+
+// The whole pages that the memory touches, as numbers for the kernel.
+Pages pages_of(const void* address, size_t bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(address);
+  const uintptr_t begin = first / page * page;
+  return {begin, (first + bytes - begin + page - 1) / page * page};
+}
+
+}  // namespace
+
+void* map_again(const char* op, const void* address, size_t bytes) {
+  const Pages pages = pages_of(address, bytes);
+  // Old size 0 asks for a second mapping of the same shared memory. The address is the caller's
+  // page, given to the kernel and not dereferenced.
+  void* const mapped = mremap(reinterpret_cast<void*>(pages.begin), 0, pages.bytes, MREMAP_MAYMOVE);
+  if (mapped == MAP_FAILED && errno == EINVAL) return nullptr;  // private memory
+  if (mapped == MAP_FAILED) fail(op, "system", "map the memory again", std::strerror(errno));
+  // At the same distance from a page start as the caller's.
+  return static_cast<char*>(mapped) + (reinterpret_cast<uintptr_t>(address) - pages.begin);
+}
+
+void unmap(void* mapped, size_t bytes) {
+  const Pages pages = pages_of(mapped, bytes);
+  munmap(reinterpret_cast<void*>(pages.begin), pages.bytes);  // what map_again was given
+}
+
+bool is_writable(const char* op, const void* address) {
+  // The kernel adds 0 to the word, atomically, and wakes at most one sleeper without need.
+  uint32_t nobody = 0;
+  const int add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_LT, 0);
+  if (syscall(SYS_futex, &nobody, FUTEX_WAKE_OP, 0, 0L, address, add_nothing) >= 0) return true;
+  if (errno == EFAULT) return false;
+  const auto mapping = find_mapping(op, address);  // no such futex here
+  return mapping && mapping->writable;
 }
 
 bool read_memory(const void* from, void* to, size_t bytes) {

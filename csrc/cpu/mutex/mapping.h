@@ -27,6 +27,14 @@ struct Mapping {
 // Nothing if there is none. Raises if the file cannot be read, as without a free file descriptor.
 std::optional<Mapping> find_mapping(const char* op, const void* address);
 
+// Maps the shared memory at [address, address + bytes) a second time, at any address; null if it is
+// private. Unmapped by unmap(), with the same number of bytes.
+void* map_again(const char* op, const void* address, size_t bytes);
+void unmap(void* mapped, size_t bytes);
+
+// Whether the 4 bytes at an aligned address may be written; asks the kernel and changes nothing.
+bool is_writable(const char* op, const void* address);
+
 // Copies memory that may be unmapped, by way of the kernel; false if it is.
 bool read_memory(const void* from, void* to, size_t bytes);
 

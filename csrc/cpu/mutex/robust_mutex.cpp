@@ -92,10 +92,12 @@ void release(Held& held) {
 }  // namespace
 
 Acquired lock(const char* op, const Slot* caller, double timeout) {
+  return lock(op, caller, Pin(op, caller, read_header(op, caller)), timeout);
+}
+
+Acquired lock(const char* op, const Slot* caller, Pin pin, double timeout) {
   const cpu::Deadline deadline(op, timeout);
   held_mutexes().check_room(op);
-
-  Pin pin(op, caller, read_header(op, caller));
   auto acquired = outcome(op, caller, pin, pthread_mutex_trylock(&pin.slot().mutex), turn_is);
   // From the first wait on, the caller's memory may go, and is only read by way of the kernel.
   for (bool waited = false; !acquired || *acquired == kNotAcquired; waited = true) {
@@ -111,9 +113,19 @@ Acquired lock(const char* op, const Slot* caller, double timeout) {
   return *acquired;
 }
 
-Acquired try_lock(const char* op, const Slot* caller) {
+Acquired lock_now(const char* op, const Slot* caller, Pin pin) {
   held_mutexes().check_room(op);
-  for (Pin pin(op, caller, read_header(op, caller));;) {
+  const int error = pthread_mutex_trylock(&pin.slot().mutex);
+  return outcome(op, caller, pin, error, turn_is).value_or(kNotAcquired);
+}
+
+Acquired try_lock(const char* op, const Slot* caller) {
+  return try_lock(op, caller, Pin(op, caller, read_header(op, caller)));
+}
+
+Acquired try_lock(const char* op, const Slot* caller, Pin pin) {
+  held_mutexes().check_room(op);
+  for (;;) {
     Slot& slot = pin.slot();
     int error = pthread_mutex_trylock(&slot.mutex);
     if (error == EDEADLK) error = EBUSY;  // as threading.Lock: no error, just not acquired
@@ -128,19 +140,30 @@ Acquired try_lock(const char* op, const Slot* caller) {
   }
 }
 
-void unlock(const char* op, const Slot* caller) {
-  const Header header = read_header(op, caller);
-  Held* const held = held_mutexes().find(header);
-  if (held == nullptr) {
-    const Pin pin(op, caller, header);
-    fail_owner(op, "be held by the calling thread", owner_of(&pin.slot()));
-  }
+namespace {
+
+void unlock_held(const char* op, const Slot* caller, Held* held) {
   // Another address is the same mutex only if it is the same memory: the bytes can be a copy's.
   if (owner_of(caller) != thread_id() ||
       (caller != held->caller && !same_memory(op, caller, held->pin))) {
     fail_copy(op);
   }
   release(*held);
+}
+
+}  // namespace
+
+void unlock(const char* op, const Slot* caller) {
+  const Header header = read_header(op, caller);
+  Held* const held = held_mutexes().find(header);
+  if (held != nullptr) return unlock_held(op, caller, held);
+  unlock(op, caller, Pin(op, caller, header));
+}
+
+void unlock(const char* op, const Slot* caller, const Pin& pin) {
+  Held* const held = held_mutexes().find(pin.slot().header);
+  if (held != nullptr) return unlock_held(op, caller, held);
+  fail_owner(op, "be held by the calling thread", owner_of(&pin.slot()));
 }
 
 void consistent(const char* op, const Slot* caller) {

@@ -12,6 +12,7 @@
 // a mutex: it returns ENOTRECOVERABLE and leaves the lock word taken.
 #pragma once
 
+#include "bank.h"
 #include "slot.h"
 
 namespace atomics::mutex {
@@ -25,6 +26,12 @@ Acquired try_lock(const char* op, const Slot* slot);
 void unlock(const char* op, const Slot* slot);
 void consistent(const char* op, const Slot* slot);
 int64_t owner(const char* op, const Slot* slot);  // thread id, 0 if unlocked
+
+// The same for who has the bank pinned already.
+Acquired lock(const char* op, const Slot* slot, Pin pin, double timeout);
+Acquired lock_now(const char* op, const Slot* slot, Pin pin);  // never waits
+Acquired try_lock(const char* op, const Slot* slot, Pin pin);
+void unlock(const char* op, const Slot* slot, const Pin& pin);
 
 // Holds a mutex for the length of one op whose update is a single store: a dead owner has either
 // made it or not, so the op goes on, and leaves the news to the next caller of `lock`.

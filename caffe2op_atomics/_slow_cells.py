@@ -1,0 +1,217 @@
+"""The methods of ``_fast`` over the registered ops, for where that extension was not built.
+
+They go through the tensor, so every use looks whether torch has moved it. Who waits looks every
+millisecond; who changes something here wakes those who sleep in ``_fast`` where an op does, and
+else they see it within 50 ms.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import torch
+
+from ._shared import SharedObject
+
+_load = torch.ops.atomics.load.int
+_store = torch.ops.atomics.store_.int
+_fetch_add = torch.ops.atomics.fetch_add.int
+_fetch_sub = torch.ops.atomics.fetch_sub.int
+_set = torch.ops.atomics.conditional_set_atomic_bool.default
+_lock = torch.ops.atomics.mutex_lock.default
+_try_lock = torch.ops.atomics.mutex_try_lock.default
+_unlock = torch.ops.atomics.mutex_unlock.default
+_consistent = torch.ops.atomics.mutex_consistent.default
+_owner = torch.ops.atomics.mutex_owner.default
+
+_TRUE = torch.tensor(True)
+
+# What the lock ops return.
+_NOT_ACQUIRED, _OWNER_DIED = 0, 2
+
+_SLICE = 0.05  # seconds in C++ between two looks at pending signals, such as Ctrl-C
+_LOOK = 0.001  # seconds between two looks of those whom nobody wakes
+
+_CounterT = TypeVar("_CounterT", bound="CounterCell")
+_MutexT = TypeVar("_MutexT", bound="MutexCell")
+
+
+class _Bound(SharedObject):
+    def _bind(self, address: int, nbytes: int, /) -> None:
+        pass
+
+    def _now(self) -> torch.Tensor:
+        """Return the memory, after a look at whether torch has moved it since it was made."""
+        if self._tensor.data_ptr() != self._address:
+            self._check_not_moved()
+        return self._tensor
+
+
+def _int64(n: int) -> int:
+    n = operator.index(n)
+    if not -(2**63) <= n < 2**63:
+        raise OverflowError(f"Counter: a number must fit in int64, got {n}")
+    return n
+
+
+def _check_timeout(function: str, timeout: float) -> None:
+    if not (timeout >= 0 or timeout == -1):
+        raise ValueError(f"{function}: timeout must be non-negative or -1, got {timeout}")
+
+
+def _wait(ready: Callable[[], bool], timeout: float) -> bool:
+    deadline = math.inf if timeout < 0 else time.monotonic() + timeout
+    while not ready():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _LOOK))
+    return True
+
+
+class CounterCell(_Bound):
+    """See ``csrc/python/counter.cpp``."""
+
+    def next(self) -> int:
+        """Add 1 and return the value before: a ticket that nobody else gets."""
+        return int(_fetch_add(self._word(), 1))
+
+    def fetch_add(self, n: int, /) -> int:
+        """Add ``n`` and return the value before."""
+        return int(_fetch_add(self._word(), _int64(n)))
+
+    def fetch_sub(self, n: int, /) -> int:
+        """Subtract ``n`` and return the value before."""
+        return int(_fetch_sub(self._word(), _int64(n)))
+
+    def __iadd__(self: _CounterT, n: int, /) -> _CounterT:
+        self.fetch_add(n)
+        return self
+
+    def __isub__(self: _CounterT, n: int, /) -> _CounterT:
+        self.fetch_sub(n)
+        return self
+
+    @property
+    def value(self) -> int:
+        """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
+        return int(_load(self._word()))
+
+    @value.setter
+    def value(self, _: int) -> NoReturn:
+        raise AttributeError(
+            "Counter.value is read-only, because setting it would lose what others count; "
+            "use counter += n, counter.fetch_add(n) or counter.next()"
+        )
+
+    def wait_until(self, n: int, timeout: float = -1) -> bool:
+        """Block until the value is at least ``n``; return False if ``timeout`` passes first."""
+        n = _int64(n)
+        _check_timeout("wait_until", timeout)
+        return _wait(lambda: self.value >= n, timeout)
+
+    def _word(self) -> torch.Tensor:
+        return self._now().view(-1)[:1]
+
+
+class FlagCell(_Bound):
+    """See ``csrc/python/flag.cpp``."""
+
+    if TYPE_CHECKING:
+
+        def _set_if_tensor(self, condition: torch.Tensor) -> None: ...
+
+    def set(self) -> None:
+        """Make the flag true, and wake who waits."""
+        _set(self._now(), _TRUE)
+
+    def clear(self) -> None:
+        """Make the flag false."""
+        _store(self._now(), 0)
+
+    def is_set(self) -> bool:
+        """Return whether the flag is true."""
+        return bool(_load(self._now()))
+
+    def set_if(self, condition: bool | torch.Tensor, /) -> None:
+        """Make the flag true if ``condition`` is true, and leave it alone if it is not."""
+        if not isinstance(condition, bool):
+            self._set_if_tensor(condition)
+        elif condition:
+            self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the flag is true; return False if ``timeout`` passes first."""
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError(f"wait: timeout must be a number of seconds, got {timeout}")
+        return _wait(self.is_set, -1 if timeout is None else max(timeout, 0))
+
+    def __bool__(self) -> bool:
+        return self.is_set()
+
+
+class MutexCell(_Bound):
+    """See ``csrc/python/mutex.cpp``."""
+
+    if TYPE_CHECKING:
+        _on_owner_died: str
+        _OWNER_DIED: str
+        _OWNER_DIED_ERROR: type[Exception]
+
+    def _bind(self, address: int, nbytes: int, /) -> None:
+        _owner(self._tensor)  # refuses what is no mutex
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Acquire the mutex and return True, or return False if that was not possible in time."""
+        if not blocking and timeout != -1:
+            raise ValueError("acquire: timeout must be -1 for a non-blocking call, got one")
+        _check_timeout("acquire", timeout)
+        try:
+            status = self._wait_for_it(timeout) if blocking else int(_try_lock(self._tensor))
+        except RuntimeError:  # of the op, which did not acquire
+            raise
+        except BaseException:  # of a signal handler, perhaps between the lock and this line
+            if self.owner() == threading.get_native_id():
+                self.release()
+            raise
+        if status == _OWNER_DIED:
+            if self._on_owner_died == "raise":
+                raise self._OWNER_DIED_ERROR(self._OWNER_DIED)
+            self.consistent()
+        return status != _NOT_ACQUIRED  # no call here: a signal handler could run after it
+
+    def _wait_for_it(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while True:
+            left = _SLICE if timeout == -1 else max(deadline - time.monotonic(), 0)
+            status = int(_lock(self._tensor, 0, min(left, _SLICE)))
+            if status != _NOT_ACQUIRED or left == 0:
+                return status
+
+    def release(self) -> None:
+        """Release the mutex."""
+        _unlock(self._tensor)
+
+    def consistent(self) -> None:
+        """Declare what the mutex guards repaired."""
+        _consistent(self._tensor)
+
+    def locked(self) -> bool:
+        """Return whether somebody holds the mutex."""
+        return self.owner() is not None
+
+    def owner(self) -> int | None:
+        """Return the thread id (``threading.get_native_id``) of the holder, or None."""
+        return int(_owner(self._tensor)) or None
+
+    def __enter__(self: _MutexT) -> _MutexT:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -1,0 +1,237 @@
+"""Which op takes which dtype on which device, and how: asked of the op library, not written twice.
+
+Every op checks dtypes before it touches anything, and its refusal lists those that it takes. So one
+call that must be refused tells them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import _library
+
+# No op is defined on it.
+_REFUSED = torch.complex64
+
+# What has_wide() of csrc/cpu/wide.h looks for, by the line of /proc/cpuinfo that has it.
+_WIDE = {"flags": {"cx16", "3dnowprefetch"}, "Features": {"atomics"}}
+
+
+@dataclass(frozen=True)
+class Support:
+    """What :func:`is_supported` found. True if supported.
+
+    Attributes:
+        supported: whether the op is defined on the dtype and has a kernel for the device.
+        lock_free: whether each element is updated, or read, by atomic instructions without a lock,
+            so that no thread ever waits for one that was stopped. False for mutexes, the ops that
+            take one, and ``wait`` and ``notify``, which call the operating system.
+        width: bytes that one atomic instruction of this machine updates at most: more than the
+            dtype's own size if neighbouring elements are updated together, which is faster. Only
+            single elements are promised to be atomic. 0 if not ``lock_free``.
+        why: one line on why not, or on what is missing on the device; empty otherwise.
+    """
+
+    supported: bool
+    lock_free: bool
+    width: int
+    why: str
+
+    def __bool__(self) -> bool:
+        return self.supported
+
+    def __str__(self) -> str:
+        if self.why:
+            return ("supported: " if self.supported else "not supported: ") + self.why
+        if self.lock_free:
+            return f"supported, lock-free, up to {self.width} bytes at once"
+        return "supported, not lock-free"
+
+
+def is_supported(op: str, dtype: torch.dtype, device: str | torch.device = "cpu") -> Support:
+    """Return whether ``op`` takes ``dtype`` on ``device``, and how it updates an element there.
+
+    Args:
+        op: a name in ``torch.ops.atomics``, with its overload (``"fetch_add.int"``) or without, for
+            the one that takes tensors.
+        dtype: target's; of an op that takes a mutex or a flag, that of what it changes; of an op
+            that creates something, that of the result.
+        device: only its type counts. ``"meta"`` is for tracing: a call there updates nothing.
+
+    Returns:
+        The answer, which is true if the op is supported; ``print`` it.
+
+    Raises:
+        TypeError: if an argument is of another type.
+        ValueError: if there is no such op or device.
+
+    Example:
+        >>> is_supported("fetch_add.int", torch.int64)
+        Support(supported=True, lock_free=True, width=8, why='')
+        >>> if not (support := is_supported("fetch_xor", torch.float32)):
+        ...     print(support)
+        not supported: fetch_xor: target must have dtype bool, uint8, int8, int16, int32 or int64, \
+got float32
+    """
+    if not isinstance(op, str):
+        raise TypeError(f"is_supported: op must be a name, got {type(op).__name__}")
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"is_supported: dtype must be a torch.dtype, got {type(dtype).__name__}")
+    overload = _overload(op)
+    kind = _device_type(device)
+    # A Meta kernel takes every dtype, but what is traced with it runs elsewhere.
+    asked = "cpu" if kind == "meta" and _has_kernel(overload, kind) else kind
+    dtypes, rule = _answer(overload, asked)
+    if dtype not in dtypes:
+        got = f", got {str(dtype).removeprefix('torch.')}" if dtypes else ""
+        return Support(False, False, 0, rule + got)
+    if kind == "meta":
+        return Support(True, False, 0, "meta tensors are for tracing, a call updates nothing")
+    if not _is_lock_free(overload):
+        return Support(True, False, 0, "")
+    return Support(True, True, max(dtype.itemsize, _reach(overload, _word())), "")
+
+
+def table() -> str:
+    """Return the table of docs/support.md: a row for each op, a column for each dtype."""
+    names = sorted((name for name in _library.op_names() if "." not in name), key=_row_order)
+    dtypes_of = {name: _answer(_overload(name), "cpu")[0] for name in names}
+    columns = sorted(frozenset().union(*dtypes_of.values()), key=_column_order)
+    head = ["op", "overloads", *(str(dtype).removeprefix("torch.") for dtype in columns)]
+    rows = [[*head, "lock-free", "bytes at once"], ["---"] * (len(head) + 2)]
+    for name in names:
+        overload = _overload(name)
+        overloads = [other for other in overload.overloadpacket.overloads() if other != "default"]
+        lock_free = _is_lock_free(overload)
+        reach = (_reach(overload, 16) or "one element") if lock_free else ""
+        rows.append(
+            [
+                f"`{name}`",
+                " ".join(f"`.{other}`" for other in sorted(overloads)),
+                *("x" if dtype in dtypes_of[name] else "" for dtype in columns),
+                "x" if lock_free else "",
+                str(reach),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row_order(name: str) -> tuple[bool, str]:
+    return not _is_lock_free(_overload(name)), name
+
+
+def _column_order(dtype: torch.dtype) -> tuple[bool, int, bool, str]:
+    return dtype.is_floating_point, dtype.itemsize, dtype.is_signed, str(dtype)
+
+
+@functools.cache
+def _overload(op: str) -> Any:
+    names = _library.op_names()
+    if op not in names:
+        near = " or ".join(map(repr, difflib.get_close_matches(op, names)))
+        hint = f"; did you mean {near}?" if near else ""
+        raise ValueError(
+            f"is_supported: op must be a name in torch.ops.{_library.NAMESPACE}, got {op!r}{hint}"
+        )
+    packet, _, overload = op.partition(".")
+    namespace = getattr(torch.ops, _library.NAMESPACE)
+    return getattr(getattr(namespace, packet), overload or "default")
+
+
+def _device_type(device: str | torch.device) -> str:
+    if not isinstance(device, (str, torch.device)):
+        raise TypeError(f"is_supported: device must be a device, got {type(device).__name__}")
+    try:
+        return torch.device(device).type
+    except RuntimeError:
+        raise ValueError(f"is_supported: device must be a device, got {device!r}") from None
+
+
+def _has_kernel(overload: Any, device: str) -> bool:
+    try:
+        key = torch._C._dispatch_key_for_device(device)
+    except RuntimeError:  # a device that has no tensors
+        return False
+    # An op without tensor arguments has one kernel, which looks at the device itself.
+    return any(
+        torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), each)
+        for each in (key, "CompositeExplicitAutograd")
+    )
+
+
+@functools.cache
+def _answer(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
+    """Return the dtypes that an op takes and its rule on them; or none, and why."""
+    if not _has_kernel(overload, device):
+        return frozenset(), f"{_name(overload)} has no kernel for {device} in this build"
+    # In a thread of its own: fake tensors and functional transforms, under which a call is another
+    # one than it seems, belong to the caller's thread.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(_ask, overload, device).result()
+
+
+def _ask(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
+    try:
+        arguments = [
+            _argument(argument, device)
+            for argument in overload._schema.arguments
+            if not argument.has_default_value()
+        ]
+        takes_device = any(argument.name == "device" for argument in overload._schema.arguments)
+        made = overload(*arguments, **({"device": device} if takes_device else {}))
+    except RuntimeError as error:
+        text = str(error).splitlines()[0]
+        refusal = re.fullmatch(r"(.* must have dtype (.*)), got \w+", text)
+        if refusal is None:
+            return frozenset(), text
+        listed = re.split(", | or ", refusal[2])
+        return frozenset(getattr(torch, dtype) for dtype in listed), refusal[1]
+    # Only what makes a tensor takes any.
+    dtype = str(made.dtype).removeprefix("torch.")
+    return frozenset([made.dtype]), f"{_name(overload)}: dtype must be {dtype}"
+
+
+def _argument(argument: Any, device: str) -> Any:
+    if not isinstance(argument.type, torch.TensorType):
+        return 0
+    if argument.name == "condition":  # looked at before what it sets
+        return torch.ones(1, dtype=torch.bool, device=device)
+    return torch.empty(0, dtype=_REFUSED, device=device)
+
+
+def _name(overload: Any) -> str:
+    return str(overload.name().partition("::")[2])
+
+
+def _is_lock_free(overload: Any) -> bool:
+    names = {argument.name for argument in overload._schema.arguments}
+    waits = "mutex" in names or _name(overload) in ("wait", "notify")
+    return not waits and not names.isdisjoint({"target", "atomic_bool"})
+
+
+def _reach(overload: Any, word: int) -> int:
+    """Return the bytes that are updated together, as csrc/cpu has it; 0 for one element."""
+    schema = overload._schema
+    has_flags = len(schema.returns) == 2  # of success or overflow, for each element
+    if has_flags or schema.overload_name or schema.arguments[0].name != "target":
+        return 0
+    # What is only loaded or stored is so by instructions that every machine has.
+    return 8 if schema.name.endswith(("::load", "::store_")) else word
+
+
+@functools.cache
+def _word() -> int:
+    """Return the bytes that this machine compares and swaps at once."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, values = line.partition(":")
+        if (wanted := _WIDE.get(key.strip())) is not None:
+            return 16 if wanted <= set(values.split()) else 8
+    return 8

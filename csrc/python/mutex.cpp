@@ -1,0 +1,195 @@
+// A Mutex over the locking of the op library, which owns what each thread holds.
+//
+// No Python code runs between the lock and the return of __enter__ or acquire: they return holding
+// the mutex, or raise not holding it (but for OwnerDiedError, which says that it is held).
+#include "common.h"
+
+namespace atomics::python {
+
+namespace {
+
+struct Object {
+  PyObject ob_base;
+  fast::Mutex* mutex;  // null until bound
+};
+
+// What the locking functions of the table return.
+enum Status { kError = -1, kNotAcquired = 0, kAcquired = 1, kOwnerDied = 2 };
+
+fast::Mutex* mutex_of(PyObject* self) {
+  auto* const mutex = reinterpret_cast<Object*>(self)->mutex;  // of this type
+  if (mutex == nullptr) raise_unbound();
+  return mutex;
+}
+
+PyObject* bind_mutex(PyObject* self, PyObject* args) {
+  void* address = nullptr;
+  Py_ssize_t bytes = 0;
+  if (!parse_binding(args, address, bytes)) return nullptr;
+  auto* const object = reinterpret_cast<Object*>(self);  // of this type
+  if (object->mutex != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "an object is bound to its memory once");
+    return nullptr;
+  }
+  fast::Error error;
+  object->mutex = table->open("mutex_owner", address, &error);
+  return object->mutex == nullptr ? raise(error) : Py_NewRef(Py_None);
+}
+
+void dealloc(PyObject* self) {
+  auto* const mutex = reinterpret_cast<Object*>(self)->mutex;  // of this type
+  if (mutex != nullptr) table->close(mutex);
+  free_object(self);
+}
+
+// Another thread holds it: sleeps, in slices. -1 with an exception, or a status.
+int acquire_slowly(fast::Mutex* mutex, double timeout) {
+  int status = kNotAcquired;
+  fast::Error error;
+  const int ended = wait(
+      timeout, kSlice, [&] { return status != kNotAcquired; },
+      [&](double seconds) { status = table->lock(mutex, seconds, &error); });
+  if (ended < 0) return kError;  // a signal handler raised, and nothing is held
+  if (status == kError) raise(error);
+  return status;
+}
+
+// The class of the object says what the death of an owner means; no Python code of ours runs.
+int tell_owner_died(PyObject* self, fast::Mutex* mutex) {
+  PyObject* const policy = PyObject_GetAttrString(self, "_on_owner_died");
+  if (policy == nullptr) return kError;
+  const bool recover =
+      PyUnicode_Check(policy) && PyUnicode_CompareWithASCIIString(policy, "recover") == 0;
+  Py_DECREF(policy);
+  if (recover) {
+    fast::Error error;
+    if (table->consistent(mutex, &error) == 0) return kAcquired;
+    raise(error);
+    return kError;
+  }
+  PyObject* const type = PyObject_GetAttrString(self, "_OWNER_DIED_ERROR");
+  PyObject* const text = PyObject_GetAttrString(self, "_OWNER_DIED");
+  if (type != nullptr && text != nullptr) PyErr_SetObject(type, text);
+  Py_XDECREF(type);
+  Py_XDECREF(text);
+  return kError;
+}
+
+int acquire_in(PyObject* self, bool blocking, double timeout) {
+  fast::Mutex* const mutex = mutex_of(self);
+  if (mutex == nullptr) return kError;
+  fast::Error error;
+  int status = blocking ? table->lock_now(mutex, &error) : table->try_lock(mutex, &error);
+  if (status == kError) return raise(error), kError;
+  if (status == kNotAcquired && blocking) status = acquire_slowly(mutex, timeout);
+  if (status == kOwnerDied) return tell_owner_died(self, mutex);
+  // A signal that came meanwhile is handled while the mutex can still be given back.
+  if (status == kAcquired && PyErr_CheckSignals() != 0) {
+    table->unlock(mutex, &error);
+    return kError;
+  }
+  return status;
+}
+
+PyObject* acquire(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  PyObject* values[2] = {Py_True, nullptr};
+  if (!parse("acquire", args, count, names, {"blocking", "timeout"}, values)) return nullptr;
+  const int blocking = PyObject_IsTrue(values[0]);
+  if (blocking < 0) return nullptr;
+  double timeout = -1;
+  if (values[1] != nullptr) {
+    const auto parsed = parse_timeout("acquire", values[1]);
+    if (!parsed) return nullptr;
+    timeout = *parsed;
+  }
+  if (!blocking && timeout != -1) {
+    PyErr_SetString(PyExc_ValueError,
+                    "acquire: timeout must be -1 for a non-blocking call, got one");
+    return nullptr;
+  }
+  const int status = acquire_in(self, blocking, timeout);
+  return status == kError ? nullptr : PyBool_FromLong(status != kNotAcquired);
+}
+
+PyObject* enter(PyObject* self, PyObject*) {
+  return acquire_in(self, true, -1) == kError ? nullptr : Py_NewRef(self);
+}
+
+PyObject* release(PyObject* self, PyObject*) {
+  fast::Mutex* const mutex = mutex_of(self);
+  fast::Error error;
+  if (mutex == nullptr) return nullptr;
+  return table->unlock(mutex, &error) != 0 ? raise(error) : Py_NewRef(Py_None);
+}
+
+PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) { return release(self, nullptr); }
+
+PyObject* consistent(PyObject* self, PyObject*) {
+  fast::Mutex* const mutex = mutex_of(self);
+  fast::Error error;
+  if (mutex == nullptr) return nullptr;
+  return table->consistent(mutex, &error) != 0 ? raise(error) : Py_NewRef(Py_None);
+}
+
+// The thread id, 0 if unlocked; -1 with an exception.
+int64_t owner_of(PyObject* self) {
+  fast::Mutex* const mutex = mutex_of(self);
+  fast::Error error;
+  if (mutex == nullptr) return -1;
+  const int64_t owner = table->owner(mutex, &error);
+  if (owner < 0) raise(error);
+  return owner;
+}
+
+PyObject* owner(PyObject* self, PyObject*) {
+  const int64_t thread = owner_of(self);
+  if (thread < 0) return nullptr;
+  return thread == 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(thread);
+}
+
+PyObject* locked(PyObject* self, PyObject*) {
+  const int64_t thread = owner_of(self);
+  return thread < 0 ? nullptr : PyBool_FromLong(thread != 0);
+}
+
+PyMethodDef methods[] = {
+    {"_bind", bind_mutex, METH_VARARGS, nullptr},
+    {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS,
+     "acquire($self, blocking=True, timeout=-1)\n--\n\n"
+     "Acquire the mutex and return True, or return False if that was not possible in time.\n\n"
+     "Blocks, and can be interrupted by signals (Ctrl-C) within 50 ms.\n\n"
+     "Args:\n"
+     "    blocking: whether to wait for the mutex.\n"
+     "    timeout: how long to wait, in seconds; -1 waits for ever.\n\n"
+     "Raises:\n"
+     "    OwnerDiedError: the mutex **is held**, but the last holder died while it held it.\n"
+     "    RuntimeError: if this thread holds it already, or the mutex is overwritten, in another\n"
+     "        pid namespace, or was released after a death without :meth:`consistent`.\n"
+     "    ValueError: if ``timeout`` is negative but not -1, or given without ``blocking``."},
+    {"release", release, METH_NOARGS,
+     "release($self, /)\n--\n\nRelease the mutex.\n\n"
+     "Raises:\n"
+     "    RuntimeError: if the calling thread does not hold it."},
+    {"consistent", consistent, METH_NOARGS,
+     "consistent($self, /)\n--\n\n"
+     "Declare what the mutex guards repaired, after OwnerDiedError and before the release.\n\n"
+     "A mutex that is released without this is lost: every later acquire raises RuntimeError.\n\n"
+     "Raises:\n"
+     "    RuntimeError: if the calling thread does not hold it, or no owner died."},
+    {"locked", locked, METH_NOARGS,
+     "locked($self, /)\n--\n\nReturn whether somebody holds the mutex."},
+    {"owner", owner, METH_NOARGS,
+     "owner($self, /)\n--\n\n"
+     "Return the thread id (``threading.get_native_id``) of the holder, or None."},
+    {"__enter__", enter, METH_NOARGS, nullptr},
+    {"__exit__", method(exit), METH_FASTCALL, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc)}, {Py_tp_methods, methods}, {0, nullptr}};
+
+}  // namespace
+
+PyType_Spec mutex_spec{"caffe2op_atomics._fast.MutexCell", sizeof(Object), 0,
+                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+
+}  // namespace atomics::python

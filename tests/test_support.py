@@ -1,0 +1,288 @@
+"""is_supported says what the ops do, for every op and every dtype that torch has."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bad_arguments import listed, named
+from op_table import ALL, DTYPES, INDEXED, Op
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from caffe2op_atomics import Support, _library, _support, is_supported
+
+ROOT = Path(__file__).parent.parent
+EVERY_DTYPE = sorted({v for v in vars(torch).values() if isinstance(v, torch.dtype)}, key=str)
+
+by_op = pytest.mark.parametrize("op", ALL, ids=lambda op: op.name)
+by_op_with_target = pytest.mark.parametrize(
+    "op", [op for op in ALL if not op.name.startswith("create_")], ids=lambda op: op.name
+)
+
+
+def with_target_dtype(op: Op, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Arguments of ``op``: those of a dtype that it takes, in ``dtype``, whatever they hold."""
+    right = op.dtypes[0]
+    return tuple(
+        torch.empty(argument.shape, dtype=dtype)
+        if isinstance(argument, Tensor) and argument.dtype == right
+        else argument
+        for argument in op.arguments(right)
+    )
+
+
+def memory(arguments: tuple[Any, ...]) -> list[bytes]:
+    return [bytes(each.untyped_storage()) for each in arguments if isinstance(each, Tensor)]
+
+
+@by_op
+def test_supported_dtypes_are_those_of_the_table(op):
+    assert [d for d in EVERY_DTYPE if is_supported(op.name, d)] == sorted(op.dtypes, key=str)
+
+
+@by_op
+def test_supported_call_is_carried_out(op):
+    for dtype in EVERY_DTYPE:
+        if is_supported(op.name, dtype):
+            op.overload(*op.arguments(dtype))
+
+
+# torch warns of dtypes that it gives up, and of those that are young.
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor", "ignore:B?Complex(Half|32) support")
+@by_op_with_target
+def test_unsupported_call_is_refused_and_changes_nothing(op):
+    for dtype in EVERY_DTYPE:
+        if not is_supported(op.name, dtype):
+            arguments = with_target_dtype(op, dtype)
+            before = memory(arguments)
+            with pytest.raises(RuntimeError):
+                op.overload(*arguments)
+            assert memory(arguments) == before
+
+
+@by_op_with_target
+def test_why_not_is_what_the_op_says(op):
+    for dtype in (*DTYPES, torch.complex64):
+        support = is_supported(op.name, dtype)
+        if not support:
+            with pytest.raises(RuntimeError) as caught:
+                op.overload(*with_target_dtype(op, dtype))
+            assert support.why == str(caught.value).splitlines()[0]
+            assert support.why.endswith(f" must have dtype {listed(op)}, got {named(dtype)}")
+
+
+@pytest.mark.parametrize(
+    "op", [op for op in ALL if op.name.startswith("create_")], ids=lambda op: op.name
+)
+def test_created_things_have_the_supported_dtype(op):
+    (dtype,) = op.dtypes
+    assert op.overload(*op.arguments(dtype)).dtype == dtype
+    why = f"{op.name}: dtype must be {named(dtype)}, got bool"
+    assert is_supported(op.name, torch.bool).why == why
+
+
+@pytest.mark.parametrize("op", INDEXED, ids=lambda op: op.name)
+def test_index_is_int32_or_int64(op):
+    right = op.dtypes[-1]
+    for dtype in DTYPES:
+        target, dim, index, *sources = op.arguments(right)
+        arguments = (target, dim, index.to(dtype), *sources)
+        if dtype in (torch.int32, torch.int64):
+            op.overload(*arguments)
+        else:
+            before = memory(arguments)
+            with pytest.raises(RuntimeError, match="index must have dtype int32 or int64, got"):
+                op.overload(*arguments)
+            assert memory(arguments) == before
+
+
+@by_op
+def test_no_op_has_a_kernel_for_another_device(op):
+    support = is_supported(op.name, op.dtypes[0], "cuda:1")
+    # The ops that take a device look at it themselves.
+    takes_device = op.name in ("create_mutex", "create_atomic_bool")
+    why = (
+        f"{op.name}: device must be cpu, got cuda"
+        if takes_device
+        else f"{op.name} has no kernel for cuda in this build"
+    )
+    assert support == Support(False, False, 0, why)
+
+
+@by_op
+def test_meta_is_for_tracing(op):
+    dtype = op.dtypes[0]
+    support = is_supported(op.name, dtype, torch.device("meta"))
+    assert not support.lock_free
+    assert not is_supported(op.name, torch.complex64, "meta")
+    arguments = [a.to("meta") if isinstance(a, Tensor) else a for a in op.arguments(dtype)]
+    if support:
+        assert support.why == "meta tensors are for tracing, a call updates nothing"
+        device = {"device": "meta"} if op.name in ("create_mutex", "create_atomic_bool") else {}
+        op.overload(*arguments, **device)
+    else:
+        assert support.why == f"{op.name} has no kernel for meta in this build"
+        with pytest.raises(NotImplementedError):
+            op.overload(*arguments)
+
+
+@by_op
+def test_lock_free_are_the_ops_on_targets_and_flags(op):
+    support = is_supported(op.name, op.dtypes[0])
+    first = [argument.name for argument in op.overload._schema.arguments][:1]
+    expected = first in (["target"], ["atomic_bool"]) and op.name not in ("wait", "notify")
+    assert support.lock_free == expected
+    assert (support.width > 0) == expected
+
+
+def test_width_is_that_of_the_widest_instruction():
+    word = _support._word()
+    for op, dtype, width in [
+        ("add_", torch.float32, word),
+        ("fetch_xor", torch.bool, word),
+        ("exchange", torch.float64, word),
+        ("index_add_", torch.bfloat16, word),
+        ("index_exchange", torch.int64, word),
+        ("load", torch.int8, 8),
+        ("store_", torch.float64, 8),
+        ("load.int", torch.int8, 1),
+        ("add_.float", torch.float16, 2),
+        ("compare_exchange", torch.int32, 4),
+        ("fetch_add_below", torch.float64, 8),
+        ("fetch_add_checked.int", torch.int16, 2),
+        ("index_compare_exchange", torch.uint8, 1),
+        ("check_atomic_bool", torch.int32, 4),
+    ]:
+        assert is_supported(op, dtype).width == width
+
+
+def test_word_is_the_one_that_the_library_finds(tmp_path):
+    program = tmp_path / "wide"
+    header = ROOT / "csrc" / "cpu" / "wide.h"
+    source = f'#include "{header}"\nint main() {{ return atomics::cpu::has_wide() ? 16 : 8; }}'
+    build = ["c++", "-std=c++20", "-x", "c++", "-", "-o", str(program)]
+    subprocess.run(build, input=source, text=True, check=True, timeout=100)
+    assert subprocess.run([program], check=False, timeout=100).returncode == _support._word()
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu cx16 sse 3dnowprefetch\n", 16),
+        ("flags\t\t: fpu cx16 sse\n", 8),
+        ("flags\t\t: 3dnowprefetch sse\n", 8),
+        ("Features\t: fp asimd atomics\n", 16),
+        ("Features\t: fp asimd\n", 8),
+        ("nothing\n", 8),
+    ],
+)
+def test_word_follows_the_flags_of_the_processor(monkeypatch, lines, word):
+    monkeypatch.setattr(Path, "read_text", lambda path: lines)
+    assert _support._word.__wrapped__() == word
+
+
+def test_support_prints_what_it_means():
+    assert str(is_supported("load", torch.int8)) == "supported, lock-free, up to 8 bytes at once"
+    assert str(is_supported("mutex_lock", torch.uint8)) == "supported, not lock-free"
+    assert str(is_supported("mutex_lock", torch.uint8, "meta")) == (
+        "not supported: mutex_lock has no kernel for meta in this build"
+    )
+    assert str(is_supported("load", torch.int8, "meta")) == (
+        "supported: meta tensors are for tracing, a call updates nothing"
+    )
+
+
+def test_unknown_op_is_an_error_that_names_similar_ones():
+    with pytest.raises(ValueError, match=r"got 'fetch_ad'; did you mean .*'fetch_add'.*\?$"):
+        is_supported("fetch_ad", torch.int32)
+    for op in ("", "zzz", "add_.", "fetch_and.float"):
+        with pytest.raises(ValueError, match=r"op must be a name in torch\.ops\.atomics, got '"):
+            is_supported(op, torch.int32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.ops.atomics.load, torch.int32), "op must be a name, got OpOverloadPacket"),
+        (("load", "int32"), "dtype must be a torch.dtype, got str"),
+        (("load", int), "dtype must be a torch.dtype, got type"),
+        (("load", torch.int32, 0), "device must be a device, got int"),
+        (("load", torch.int32, None), "device must be a device, got NoneType"),
+    ],
+)
+def test_argument_of_another_type_is_a_type_error(arguments, message):
+    with pytest.raises(TypeError, match=f"is_supported: {message}"):
+        is_supported(*arguments)
+
+
+@pytest.mark.parametrize("device", ["", "gpu", "cpu:x"])
+def test_no_device_is_a_value_error(device):
+    with pytest.raises(ValueError, match=f"is_supported: device must be a device, got '{device}'"):
+        is_supported("load", torch.int32, device)
+
+
+def test_answer_does_not_depend_on_where_it_is_asked_first():
+    expected = is_supported("fetch_and", torch.bool), is_supported("fetch_and", torch.float32)
+
+    def ask(*_: Any) -> Tensor:
+        _support._answer.cache_clear()
+        answers.append((is_supported("fetch_and", torch.bool), is_supported("fetch_and", F32)))
+        return torch.zeros(())
+
+    F32 = torch.float32  # noqa: N806
+    answers: list[Any] = []
+    with FakeTensorMode():
+        ask()
+    with torch.device("meta"), torch.inference_mode():
+        ask()
+    torch.vmap(ask)(torch.zeros(2))
+    torch.func.functionalize(ask)(torch.zeros(2))
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(60)
+    assert answers == [expected] * 5
+
+
+# Dynamo traces through caches and says so.
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+def test_compiled_function_may_ask():
+    def update(target: Tensor) -> Tensor:
+        if is_supported("fetch_and", target.dtype):
+            return target + 1
+        return target + 2
+
+    compiled = torch.compile(update, backend="eager")
+    assert compiled(torch.zeros(1)).tolist() == [2]
+    assert compiled(torch.zeros(1, dtype=torch.int32)).tolist() == [1]
+
+
+def test_number_overloads_share_the_dtypes_of_their_op():
+    """So that the table needs one row for an op."""
+    for name in _library.op_names():
+        packet, _, kind = name.partition(".")
+        if kind in ("int", "float"):
+            for dtype in EVERY_DTYPE:
+                of_kind = dtype in DTYPES and dtype.is_floating_point == (kind == "float")
+                expected = of_kind and bool(is_supported(packet, dtype))
+                assert bool(is_supported(name, dtype)) == expected
+
+
+def test_documented_table_is_what_the_library_says():
+    printed = subprocess.run(
+        [sys.executable, "-m", "caffe2op_atomics", "--support"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    ).stdout
+    page = (ROOT / "docs" / "support.md").read_text()
+    documented = "".join(line for line in page.splitlines(True) if line.startswith("|"))
+    assert documented == printed, (
+        "put what `python -m caffe2op_atomics --support` prints into docs/support.md"
+    )
