@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from named_files import ended, in_fork, path_of
+from support import TIMEOUT
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex, OwnerDiedError, _named
 
@@ -131,6 +134,34 @@ def test_name_that_goes_while_it_is_attached_to_is_made_anew(name, monkeypatch):
 
     monkeypatch.setattr(_named, "_create", late)
     assert Counter(9, name=name).value == 9
+
+
+def test_name_that_goes_while_it_is_opened_is_made_anew(name, monkeypatch):
+    open_file, other = _named._open, Counter(5, name=name)
+
+    def late(*args: str) -> int | None:
+        fd = open_file(*args)
+        other.unlink()
+        return fd
+
+    monkeypatch.setattr(_named, "_open", late)
+    assert Counter(9, name=name).value == 9
+
+
+def test_unlink_waits_for_another_that_is_at_it_and_spares_what_is_made_since(name):
+    old, unlinked = Counter(name=name), []
+    thread = threading.Thread(target=lambda: unlinked.append(old.unlink()))
+    with path_of(name).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as one does who is about to unlink
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        path_of(name).unlink()
+        new = Counter(7, name=name)
+    thread.join(TIMEOUT)
+    assert unlinked == [False]
+    assert Counter(name=name).value == 7
+    assert new.unlink()
 
 
 def test_attaching_leaves_no_mapping_and_no_descriptor(name):

@@ -7,9 +7,10 @@ import random
 import re
 import signal
 import time
+from functools import partial
 
 import pytest
-from named_files import ended, in_fork, path_of, start
+from named_files import ended, in_fork, path_of, run_forks, start
 from support import TIMEOUT
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex, OwnerDiedError
@@ -33,8 +34,7 @@ def race(rank: int, name: str) -> None:
 
 
 def test_racing_creators_create_once(name):
-    pids = [in_fork(lambda rank=rank: race(rank, name)) for rank in range(8)]
-    assert [ended(pid) for pid in pids] == [0] * 8
+    run_forks([partial(race, rank, name) for rank in range(8)])
     seen = {(DIRECTORY / f"{name}.{rank}").read_text() for rank in range(8)}
     assert len(seen) == 1, "somebody saw another counter, or half of one"
     values = eval(seen.pop())
@@ -146,6 +146,6 @@ def test_racing_unlinks_remove_each_name_once(name):
             if counter.unlink():
                 removed.next()
 
-    assert [ended(pid) for pid in [in_fork(unlink_for_a_while) for _ in range(4)]] == [0] * 4
+    run_forks([unlink_for_a_while] * 4)
     assert not path_of(name).exists()
     assert Counter(name=name + ".made").value == Counter(name=name + ".removed").value

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from named_files import outputs, path_of, start
+from named_files import on_cores_of_their_own, outputs, path_of, start
 from support import TIMEOUT
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex
@@ -45,8 +45,9 @@ for _ in range({N}):
 def test_programs_without_a_common_parent_count_exactly(name):
     programs = [start(COUNT, name) for _ in range(2)]
     wait_for(Counter(name=name + ".ready"), 2)
-    AtomicBool(name=name + ".go").set()
-    outputs(programs)
+    with on_cores_of_their_own(*(program.pid for program in programs)):
+        AtomicBool(name=name + ".go").set()
+        outputs(programs)
     assert Counter(name=name).value == 2 * N
 
 
@@ -92,24 +93,29 @@ def test_cpp_program_and_python_count_exactly(name, tmp_path, cpp_first):
     program, source = tmp_path / "count", Path(__file__).parent / "named_count.cpp"
     flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["c++", *flags, source, "-o", program], check=True, timeout=100)
+    by_cpp = 50_000_000
     objects = [] if cpp_first else [Counter(name=name), AtomicBool(name=name + ".go")]
     process = subprocess.Popen(
-        [program, path_of(name), path_of(name + ".go"), str(20 * N)],
+        [program, path_of(name), path_of(name + ".go"), str(by_cpp)],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stdout.readline() == "ready\n"
         counter, go = objects or [Counter(name=name), AtomicBool(name=name + ".go")]
-        go.set()
-        wait_for(counter, 1)  # live, and from now on both count
-        for _ in range(N):
-            counter += 1
-        assert process.wait(TIMEOUT) == 0
+        with on_cores_of_their_own(process.pid, os.getpid()):
+            go.set()
+            wait_for(counter, 1)  # live, and from now on both count
+            by_python = 0
+            while process.poll() is None:
+                for _ in range(1000):
+                    counter += 1
+                by_python += 1000
+        assert process.returncode == 0
     finally:
         process.kill()
         process.communicate()
-    assert counter.value == 21 * N
+    assert counter.value == by_cpp + by_python
 
 
 def test_header_for_cpp_is_c_as_well(tmp_path):
