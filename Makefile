@@ -45,7 +45,7 @@ wheel: $(REQUIREMENTS)
 # From tests/, so that the wheel is imported and not the source tree.
 test-abi: wheel
 	test -d $(ABI_VENV) || $(PYTHON) -m venv $(ABI_VENV)
-	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) numpy pytest pytest-timeout setuptools
+	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) numpy pytest pytest-timeout hypothesis setuptools
 	$(ABI_VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	cd tests && $(abspath $(ABI_VENV))/bin/pytest --ignore test_examples.py
 
