@@ -9,40 +9,17 @@
 
 #include "../ops/cell.h"
 #include "small_float.h"
+#include "wide.h"
 
 namespace atomics::cpu {
-
-template <class Lane, size_t size>
-struct VectorOf {
-  typedef Lane type __attribute__((vector_size(size)));
-};
-template <class Lane, size_t size>
-using Vector = typename VectorOf<Lane, size>::type;
 
 template <class C, class Word>
 struct Lanes {
   using Values = Vector<C, sizeof(Word)>;
   static constexpr int64_t kCount = sizeof(Word) / sizeof(C);
 
-  static Values unpack(Word word) {
-    if constexpr (sizeof(Word) == 16) {
-      // By way of its halves: through memory, the wide load would have to wait for two narrow
-      // stores, which costs as much as the swap.
-      using Halves = Vector<uint64_t, sizeof(Word)>;
-      return std::bit_cast<Values>(
-          Halves{static_cast<uint64_t>(word), static_cast<uint64_t>(word >> 64)});
-    } else {
-      return std::bit_cast<Values>(word);
-    }
-  }
-  static Word pack(Values values) {
-    if constexpr (sizeof(Word) == 16) {
-      const auto halves = std::bit_cast<Vector<uint64_t, sizeof(Word)>>(values);
-      return Word{halves[1]} << 64 | halves[0];
-    } else {
-      return std::bit_cast<Word>(values);
-    }
-  }
+  static Values unpack(Block<Word> block) { return std::bit_cast<Values>(block); }
+  static Block<Word> pack(Values values) { return std::bit_cast<Block<Word>>(values); }
 
   // Neighbouring elements, and one element for all lanes.
   static Values read(const C* at) {
@@ -89,24 +66,24 @@ struct Lanes<C, Word> {
   static constexpr int64_t kCount = sizeof(Word) / sizeof(C);
   static_assert(std::endian::native == std::endian::little);
 
-  static Values unpack(Word word) {
-    const Bits cells = Lanes<uint32_t, Word>::unpack(word);
-    return {SmallFloat<C>::template widen<Float>(cells & 0xFFFF),
+  static Values unpack(Block<Word> block) {
+    const auto cells = std::bit_cast<Bits>(block);
+    return {SmallFloat<C>::template widen<Float>(cells),
             SmallFloat<C>::template widen<Float>(cells >> 16)};
   }
-  static Word pack(Values values) {
+  static Block<Word> pack(Values values) {
     return joined(SmallFloat<C>::template nearest<Bits>(values.even),
                   SmallFloat<C>::template nearest<Bits>(values.odd));
   }
-  static Word pack_randomly(Values values, Twin<Bits> random) {
+  static Block<Word> pack_randomly(Values values, Twin<Bits> random) {
     return joined(SmallFloat<C>::template stochastic<Bits>(values.even, random.even),
                   SmallFloat<C>::template stochastic<Bits>(values.odd, random.odd));
   }
 
   static Values read(const C* at) {
-    Word word;
-    std::memcpy(&word, at, sizeof(word));
-    return unpack(word);
+    Block<Word> block;
+    std::memcpy(&block, at, sizeof(block));
+    return unpack(block);
   }
   // Of sums, which have not been rounded yet.
   static Values read(const float* at) {
@@ -122,7 +99,9 @@ struct Lanes<C, Word> {
   }
 
  private:
-  static Word joined(Bits even, Bits odd) { return Lanes<uint32_t, Word>::pack(even | odd << 16); }
+  static Block<Word> joined(Bits even, Bits odd) {
+    return std::bit_cast<Block<Word>>(even | odd << 16);
+  }
 };
 
 }  // namespace atomics::cpu

@@ -1,6 +1,7 @@
 // float16 and bfloat16 from and to float32, on vectors of floats `F` and of their bits `U`. A small
-// float is the low half of a lane. Written with the compilers' vector extension, so that every
-// machine has a fast version; the values are those of torch's conversions.
+// float is the low half of a lane, the upper half of which is ignored, or 0. Written with the
+// compilers' vector extension, so that every machine has a fast version; the values are those of
+// torch's conversions.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>
@@ -22,8 +23,8 @@ struct SmallFloat;
 template <>
 struct SmallFloat<torch::headeronly::BFloat16> {
   template <class F, class U>
-  static F widen(U low) {
-    return std::bit_cast<F>(low << 16);
+  static F widen(U lane) {
+    return std::bit_cast<F>(lane << 16);
   }
 
   template <class U, class F>
@@ -48,8 +49,8 @@ struct SmallFloat<torch::headeronly::Half> {
   // As in FP16 (Dukhan, 2017), which torch's scalar conversions come from: floating-point
   // arithmetic rebiases the exponent and normalizes.
   template <class F, class U>
-  static F widen(U low) {
-    const U word = low << 16;
+  static F widen(U lane) {
+    const U word = lane << 16;
     const U sign = word & 0x80000000u;
     const U twice = word + word;
     const F normal = std::bit_cast<F>((twice >> 4) + (0xE0u << 23)) * 0x1p-112f;

@@ -4,10 +4,9 @@
 #include <algorithm>
 
 #include "cells.h"
-#include "lanes.h"
 #include "parallel.h"
 #include "rounding.h"
-#include "wide.h"
+#include "words.h"
 
 namespace atomics::cpu {
 
@@ -45,17 +44,6 @@ ScaledBy<C> scaled_by(double alpha) {
   }
 }
 
-// A run of elements of the operands: cells, others and, if N is 3, where the old values go.
-template <size_t N>
-struct Run {
-  std::array<char*, N> at;
-  std::array<int64_t, N> step;  // in bytes
-
-  void advance(int64_t n) {
-    for (size_t k = 0; k < N; ++k) at[k] += n * step[k];
-  }
-};
-
 // `Other` is the type of the elements of operand 1: C, or what sums of it are kept in.
 template <class Op, class C, class Other, class Order, size_t N, class Scale, class Round>
 void update_each(Run<N>& run, int64_t n, Scale scale, Round round) {
@@ -65,35 +53,6 @@ void update_each(Run<N>& run, int64_t n, Scale scale, Round round) {
         cell, scale(static_cast<Widened<C>>(as<Other>(run.at[1]))), run.at[0]);
     if constexpr (N == 3) as<C>(run.at[2]) = old;
   }
-}
-
-// The first cell is aligned to a word, and neighbours are neighbours in all operands, or `other` is
-// one element for all.
-template <class Op, class C, class Other, class Word, size_t N, class Scale, class Round>
-[[gnu::always_inline]] inline void update_words(Run<N>& whole, int64_t words, Scale scale,
-                                                Round round) {
-  using L = Lanes<C, Word>;
-  // About as far ahead as memory is away: the line is owned when its turn comes.
-  constexpr int64_t kAhead = 1024;
-  const auto scaled = scale.template on_lanes<L>();
-  Run<N> run = whole;  // in registers
-  const bool same = run.step[1] == 0;
-  const auto all = scaled(L::all(as<Other>(run.at[1])));
-  for (; words > 0; --words, run.advance(L::kCount)) {
-    __builtin_prefetch(run.at[0] + kAhead, 1);
-    const auto other = same ? all : scaled(L::read(&as<Other>(run.at[1])));
-    const auto after = [&](Word before) __attribute__((always_inline)) {
-      return round.template pack<L>(Op::combine(L::unpack(before), other), run.at[0]);
-    };
-    const Word old = update_word<Word>(run.at[0], after);
-    if constexpr (N == 3) std::memcpy(run.at[2], &old, sizeof(old));
-  }
-  whole = run;
-}
-
-template <class Op, class C, class Other, size_t N, class Scale, class Round>
-ATOMICS_WIDE void update_wide_words(Run<N>& run, int64_t words, Scale scale, Round round) {
-  update_words<Op, C, Other, WideWord>(run, words, scale, round);
 }
 
 template <class Op, class C, class Other = C, size_t N, class Scale, class Round = Nearest>

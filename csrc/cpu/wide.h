@@ -2,6 +2,7 @@
 // costs the same whatever its width, so the number of them is the price of a dense update.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #ifdef __x86_64__
@@ -47,34 +48,63 @@ inline bool has_wide() {
 
 #endif
 
-// Cells of any dtype are looked at as halves of wide words.
-typedef NarrowWord Half64 __attribute__((may_alias));
+template <class Lane, size_t size>
+struct VectorOf {
+  typedef Lane type __attribute__((vector_size(size)));
+};
+template <class Lane, size_t size>
+using Vector = typename VectorOf<Lane, size>::type;
 
+// A word in a vector register.
 template <class Word>
-inline Word load_word(const char* at) {
-  const auto load = [](const char* half) {
-    return __atomic_load_n(reinterpret_cast<const Half64*>(half), __ATOMIC_RELAXED);
-  };
-  if constexpr (sizeof(Word) == sizeof(Half64)) {
-    return load(at);
+using Block = Vector<uint64_t, sizeof(Word)>;
+
+// ThreadSanitizer does not understand what is faster on x86-64.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+constexpr bool kByHand = true;
+#else
+constexpr bool kByHand = false;
+#endif
+
+// Not atomic as a whole where the machine's vector loads are not: halves of different age only make
+// the first swap fail.
+template <class Word>
+[[gnu::always_inline]] inline Block<Word> load_block(const char* at) {
+  if constexpr (kByHand) {
+    typedef Block<Word> AnyBlock __attribute__((may_alias));
+    return *reinterpret_cast<const volatile AnyBlock*>(at);
   } else {
-    // Not atomic as a whole: halves of different age only make the first swap fail.
-    return Word{load(at + sizeof(Half64))} << 64 | load(at);
+    typedef uint64_t Half __attribute__((may_alias));
+    Block<Word> block;
+    for (size_t k = 0; k < sizeof(Word) / sizeof(Half); ++k) {
+      block[k] = __atomic_load_n(reinterpret_cast<const Half*>(at) + k, __ATOMIC_RELAXED);
+    }
+    return block;
   }
 }
 
-// Replaces the word at `at` by after(word) atomically and returns the word before. To be inlined
-// into a function that is marked ATOMICS_WIDE if the word is wide.
-template <class Word, class After>
-[[gnu::always_inline]] inline Word update_word(char* at, After&& after) {
+// Replaces the word at `at`, which is aligned, if it is `before`. Wide ones in functions only that
+// are marked ATOMICS_WIDE.
+template <class Word>
+[[gnu::always_inline]] inline bool swap_word(char* at, Block<Word> before, Block<Word> after) {
   typedef Word AnyWord __attribute__((may_alias));
-  auto* const word = reinterpret_cast<AnyWord*>(at);  // aligned by the caller
-  Word before = load_word<Word>(at);
-  for (;;) {
-    // ThreadSanitizer sees this builtin, as it would not see inline asm.
-    const Word found = __sync_val_compare_and_swap(word, before, after(before));
-    if (found == before) return before;
-    before = found;
+  auto* const word = reinterpret_cast<AnyWord*>(at);
+  if constexpr (sizeof(Word) == sizeof(uint64_t)) {
+    return __sync_bool_compare_and_swap(word, before[0], after[0]);
+  } else if constexpr (kByHand) {
+    // The builtin takes its operands to the registers by way of the stack, and a locked instruction
+    // waits for stores.
+    uint64_t low = before[0];
+    uint64_t high = before[1];
+    bool swapped;
+    asm volatile("lock cmpxchg16b %1"
+                 : "=@ccz"(swapped), "+m"(*word), "+a"(low), "+d"(high)
+                 : "b"(after[0]), "c"(after[1])
+                 : "memory");
+    return swapped;
+  } else {
+    const auto word_of = [](Block<Word> block) { return Word{block[1]} << 64 | block[0]; };
+    return __sync_bool_compare_and_swap(word, word_of(before), word_of(after));
   }
 }
 

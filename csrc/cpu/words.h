@@ -1,0 +1,166 @@
+// Applies an op to runs of neighbouring cells, words of them at a time.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "avx2.h"
+#include "cells.h"
+#include "lanes.h"
+#include "rounding.h"
+#include "wide.h"
+
+namespace atomics::cpu {
+
+// A run of elements of the operands: cells, others and, if N is 3, where the old values go.
+template <size_t N>
+struct Run {
+  std::array<char*, N> at;
+  std::array<int64_t, N> step;  // in bytes
+
+  void advance(int64_t n) {
+    for (size_t k = 0; k < N; ++k) at[k] += n * step[k];
+  }
+};
+
+// Words in a batch: a cache line of wide ones.
+constexpr int64_t kBatch = 4;
+
+// About as far ahead as memory is away: the line is owned when its turn comes.
+[[gnu::always_inline]] inline void prefetch(const char* at) { __builtin_prefetch(at + 1024, 1); }
+
+// Calls f(0), f(1), ... f(n - 1), all of it inlined.
+template <int64_t n, class F>
+[[gnu::always_inline]] inline void unrolled(F&& f) {
+  [&]<int64_t... k>(std::integer_sequence<int64_t, k...>)
+      __attribute__((always_inline)) { (f(k), ...); }(std::make_integer_sequence<int64_t, n>{});
+}
+
+// Neighbouring words that are calculated together: a locked instruction overlaps with nothing, so
+// what comes before it is better waited for once than for each.
+template <class Word, int64_t words>
+struct Batch {
+  std::array<Block<Word>, words> before;
+  std::array<Block<Word>, words> after;
+
+  [[gnu::always_inline]] explicit Batch(const char* at) {
+    unrolled<words>([&](int64_t k) __attribute__((always_inline)) {
+      before[k] = load_block<Word>(at + k * int64_t{sizeof(Word)});
+    });
+  }
+
+  // Replaces `before` by `after`; where another thread was faster, what is there now by
+  // again(k, what is there now). From then on `before` is what was replaced.
+  template <class Again>
+  [[gnu::always_inline]] void swap(char* at, Again&& again) {
+    unrolled<words>([&](int64_t k) __attribute__((always_inline)) {
+      char* const word = at + k * int64_t{sizeof(Word)};
+      while (!swap_word<Word>(word, before[k], after[k])) [[unlikely]] {
+        before[k] = load_block<Word>(word);
+        after[k] = again(k, before[k]);
+      }
+    });
+  }
+};
+
+// What words of cells are combined with, as values of `L`: neighbours, or one element for all.
+template <class L, class Other, class Scale>
+class Others {
+ public:
+  template <size_t N>
+  [[gnu::always_inline]] Others(const Run<N>& run, Scale scale)
+      : same_(run.step[1] == 0),
+        scaled_(scale.template on_lanes<L>()),
+        all_(scaled_(L::all(as<Other>(run.at[1])))) {}
+
+  // Those of word `k` behind `at`.
+  [[gnu::always_inline]] typename L::Values operator()(const char* at, int64_t k) const {
+    return same_ ? all_ : scaled_(L::read(reinterpret_cast<const Other*>(at) + k * L::kCount));
+  }
+
+ private:
+  bool same_;
+  decltype(std::declval<Scale>().template on_lanes<L>()) scaled_;
+  typename L::Values all_;
+};
+
+// The first cell is aligned to a word.
+template <class Op, class C, class Other, class Word, size_t N, class Scale, class Round>
+[[gnu::always_inline]] inline void update_words(Run<N>& whole, int64_t words, Scale scale,
+                                                Round round) {
+  using L = Lanes<C, Word>;
+  Run<N> run = whole;  // in registers
+  const Others<L, Other, Scale> others(run, scale);
+  const auto after = [&](int64_t k, Block<Word> before) __attribute__((always_inline)) {
+    return round.template pack<L>(Op::combine(L::unpack(before), others(run.at[1], k)),
+                                  run.at[0] + k * static_cast<int64_t>(sizeof(Word)));
+  };
+  const auto update = [&]<int64_t n>(std::integral_constant<int64_t, n>)
+                          __attribute__((always_inline)) {
+                            for (; words >= n; words -= n, run.advance(n * L::kCount)) {
+                              prefetch(run.at[0]);
+                              Batch<Word, n> batch(run.at[0]);
+                              unrolled<n>([&](int64_t k) __attribute__((always_inline)) {
+                                batch.after[k] = after(k, batch.before[k]);
+                              });
+                              batch.swap(run.at[0], after);
+                              if constexpr (N == 3)
+                                std::memcpy(run.at[2], &batch.before, sizeof(batch.before));
+                            }
+                          };
+  update(std::integral_constant<int64_t, kBatch>{});
+  update(std::integral_constant<int64_t, 1>{});
+  whole = run;
+}
+
+template <class Op, class C, class Other, size_t N, class Scale, class Round>
+ATOMICS_WIDE void update_any(Run<N>& run, int64_t words, Scale scale, Round round) {
+  update_words<Op, C, Other, WideWord>(run, words, scale, round);
+}
+
+#ifdef __x86_64__
+
+// 16-bit floats, rounded to the nearest.
+template <class Op, class C, class Other, size_t N, class Scale>
+ATOMICS_AVX2 void update_small_floats(Run<N>& whole, int64_t words, Scale scale) {
+  using L = Avx2Lanes<C>;
+  using One = Lanes<C, WideWord>;
+  Run<N> run = whole;  // in registers
+  const Others<One, Other, Scale> others(run, scale);
+  const auto scaled = scale.template on_lanes<L>();
+  const bool same = run.step[1] == 0;
+  const auto all = scaled(L::all(as<Other>(run.at[1])));
+  const auto again = [&](int64_t k, WideBlock before) __attribute__((always_inline)) {
+    return One::pack(Op::combine(One::unpack(before), others(run.at[1], k)));
+  };
+  for (; words >= kBatch; words -= kBatch, run.advance(kBatch * L::kCount)) {
+    prefetch(run.at[0]);
+    Batch<WideWord, kBatch> batch(run.at[0]);
+    const auto after = [&](int64_t k) ATOMICS_AVX2 __attribute__((always_inline)) {
+      const auto other = same ? all : scaled(L::read(&as<Other>(run.at[1]) + k * L::kCount));
+      return Op::combine(L::unpack(batch.before[k]), other);
+    };
+    L::pack(after(0), after(1), &batch.after[0]);
+    L::pack(after(2), after(3), &batch.after[2]);
+    batch.swap(run.at[0], again);
+    if constexpr (N == 3) std::memcpy(run.at[2], &batch.before, sizeof(batch.before));
+  }
+  update_words<Op, C, Other, WideWord>(run, words, scale, Nearest{});
+  whole = run;
+}
+
+#endif
+
+template <class Op, class C, class Other, size_t N, class Scale, class Round>
+void update_wide_words(Run<N>& run, int64_t words, Scale scale, Round round) {
+#ifdef __x86_64__
+  if constexpr (!std::is_same_v<C, Widened<C>> && std::is_same_v<Round, Nearest>) {
+    if (has_avx2()) return update_small_floats<Op, C, Other>(run, words, scale);
+  }
+#endif
+  update_any<Op, C, Other>(run, words, scale, round);
+}
+
+}  // namespace atomics::cpu
