@@ -2,6 +2,7 @@
 // a row that is named several times make together is calculated first, in the order of the call;
 // then the row is updated once.
 #include "../register.h"
+#include "elements.h"
 #include "group.h"
 #include "rows.h"
 #include "update.h"
@@ -9,22 +10,6 @@
 namespace atomics::cpu {
 
 namespace {
-
-// Rows of one element: combined per group, then one atomic update per group.
-template <class Op, class C, class Scale>
-void update_elements(const Operand& cells, const Operand& source, const Groups& groups,
-                     Scale scale) {
-  using Sum = Widened<C>;
-  std::vector<Sum> sums(groups.rows.size(), Op::template identity<Sum>());
-  for (size_t i = 0; i < groups.group.size(); ++i) {
-    Sum& sum = sums[groups.group[i]];
-    const auto other = static_cast<Sum>(as<C>(row_of(source, static_cast<int64_t>(i)).data));
-    sum = Op::combine(sum, other);
-  }
-  for (size_t g = 0; g < sums.size(); ++g) {
-    Op::apply(Ref<C, Bulk>(&as<C>(row_of(cells, groups.rows[g]).data)), scale(sums[g]));
-  }
-}
 
 // Longer rows: combined in a row of our own, unless there is only one.
 template <class Op, class C, class Scale>
@@ -52,13 +37,17 @@ void update_rows(const Operand& cells, const Operand& source, const Groups& grou
 }
 
 template <class Op, class C, class Scale>
-void update_indexed(const View& cells, const View& values, const Groups& groups, Scale scale) {
-  const int64_t width = values.numel / static_cast<int64_t>(groups.group.size());
-  if (width == 1) {
-    update_elements<Op, C>(writable(cells), readable(values), groups, scale);
-  } else {
-    update_rows<Op, C>(writable(cells), readable(values), groups, width, scale);
+void update_indexed(const View& cells, const View& index, const View& values, Scale scale) {
+  constexpr auto kName = Op::kIndexUpdate;
+  const Operand to = writable(cells);
+  const Operand from = readable(values);
+  if (values.numel == index.numel) {
+    return update_elements<Op, C>(kName, to, index, from, scale);
   }
+  const auto copy = copy_index(kName, index, cells.sizes[0]);
+  if (values.numel == 0) return;
+  const Groups groups = group_equal(copy, cells.sizes[0]);
+  update_rows<Op, C>(to, from, groups, values.numel / index.numel, scale);
 }
 
 template <class Op>
@@ -74,12 +63,9 @@ struct ScaledIndexUpdateKernel {
     check_dtype(kName, cells, TypesOf<Op>{});
     check_alpha(kName, cells, alpha);
     check_indexed(kName, cells, dim, rows, {values});
-    const auto copy = copy_index(kName, rows, cells.sizes[0]);
-    if (values.numel == 0) return;
-    const Groups groups = group_equal(copy, cells.sizes[0]);
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
-      update_indexed<Op, C>(cells, values, groups, scaled_by<C>(alpha));
+      update_indexed<Op, C>(cells, rows, values, scaled_by<C>(alpha));
     });
   }
 };
@@ -95,12 +81,9 @@ struct IndexUpdateKernel {
     const View values("source", source);
     check_dtype(kName, cells, TypesOf<Op>{});
     check_indexed(kName, cells, dim, rows, {values});
-    const auto copy = copy_index(kName, rows, cells.sizes[0]);
-    if (values.numel == 0) return;
-    const Groups groups = group_equal(copy, cells.sizes[0]);
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
-      update_indexed<Op, C>(cells, values, groups, Unscaled{});
+      update_indexed<Op, C>(cells, rows, values, Unscaled{});
     });
   }
 };

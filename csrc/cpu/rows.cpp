@@ -19,6 +19,10 @@ void check_indexed(const char* op, const View& target, int64_t dim, const View& 
   for (const View& source : sources) check_no_overlap(op, target, source);
 }
 
+void fail_index(const char* op, const View& index, int64_t row, int64_t row_count) {
+  fail(op, index.name, "lie in [0, " + std::to_string(row_count) + ")", std::to_string(row));
+}
+
 std::vector<int64_t> copy_index(const char* op, const View& index, int64_t row_count) {
   std::vector<int64_t> copy(static_cast<size_t>(index.numel));
   if (copy.empty()) return copy;
@@ -28,9 +32,7 @@ std::vector<int64_t> copy_index(const char* op, const View& index, int64_t row_c
     for (size_t i = 0; i < copy.size(); ++i) copy[i] = data[static_cast<int64_t>(i) * stride];
   });
   for (const int64_t row : copy) {
-    if (row < 0 || row >= row_count) {
-      fail(op, index.name, "lie in [0, " + std::to_string(row_count) + ")", std::to_string(row));
-    }
+    if (row < 0 || row >= row_count) fail_index(op, index, row, row_count);
   }
   return copy;
 }

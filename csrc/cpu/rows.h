@@ -17,6 +17,8 @@ namespace atomics::cpu {
 void check_indexed(const char* op, const View& target, int64_t dim, const View& index,
                    std::initializer_list<View> sources);
 
+[[noreturn]] void fail_index(const char* op, const View& index, int64_t row, int64_t row_count);
+
 // A private copy: another process may change the index between the check and the update. Every
 // element is checked before the first write.
 std::vector<int64_t> copy_index(const char* op, const View& index, int64_t row_count);
