@@ -91,14 +91,16 @@ template <class Op, class C, class Scale>
 void update_by_groups(const Operand& cells, const Groups& groups, const Operand& source,
                       Scale scale) {
   using Sum = Widened<C>;
+  const Rows to(cells);
+  const Rows from(source);
   std::vector<Sum> sums(groups.rows.size(), Op::template identity<Sum>());
   for (size_t i = 0; i < groups.group.size(); ++i) {
     Sum& sum = sums[groups.group[i]];
-    const auto other = static_cast<Sum>(as<C>(row_of(source, static_cast<int64_t>(i)).data));
+    const auto other = static_cast<Sum>(as<C>(from[static_cast<int64_t>(i)].data));
     sum = Op::combine(sum, other);
   }
   for (size_t g = 0; g < sums.size(); ++g) {
-    Op::apply(Ref<C, Bulk>(&as<C>(row_of(cells, groups.rows[g]).data)), scale(sums[g]));
+    Op::apply(Ref<C, Bulk>(&as<C>(to[groups.rows[g]].data)), scale(sums[g]));
   }
 }
 

@@ -12,29 +12,28 @@ namespace {
 // The row is updated once, with the sum of its sources: the first of its indices found what the row
 // held, each other one that and the sum of the sources before.
 template <class C>
-void fetch_group(Add, const Operand& target, const Operand& source, const Operand& old,
+void fetch_group(Add, const Row& target, const Rows& source, const Rows& old,
                  OwnRow<Widened<C>>& own, int64_t width, const uint32_t* first,
                  const uint32_t* last) {
   using Sum = Widened<C>;
-  const Operand found = row_of(old, *first);
+  const Row found = old[*first];
   if (last - first == 1) {
-    return update_row<Add, C, C>(std::array{target, row_of(source, *first), found}, width,
-                                 Unscaled{});
+    return update_row<Add, C, C>(std::array{target, source[*first], found}, width, Unscaled{});
   }
-  const Operand& sums = own.operand();
+  const Row& sums = own.row();
   const auto add = [&](uint32_t member) {
-    for_each_pair<C, Sum>(row_of(source, member), sums, width, [](C other, Sum& sum) {
+    for_each_pair<C, Sum>(source[member], sums, width, [](C other, Sum& sum) {
       sum = Add::combine(sum, static_cast<Sum>(other));
     });
   };
   const auto set = [](C other, Sum& sum) { sum = other; };
-  for_each_pair<C, Sum>(row_of(source, *first), sums, width, set);
+  for_each_pair<C, Sum>(source[*first], sums, width, set);
   for (const uint32_t* member = first + 1; member != last; ++member) add(*member);
   update_row<Add, C, Sum>(std::array{target, sums, found}, width, Unscaled{});
 
-  for_each_pair<C, Sum>(row_of(source, *first), sums, width, set);
+  for_each_pair<C, Sum>(source[*first], sums, width, set);
   for (const uint32_t* member = first + 1; member != last; ++member) {
-    const Operand later = row_of(old, *member);
+    const Row later = old[*member];
     for_each_pair<C, C>(found, later, width, [](C held, C& to) { to = held; });
     for_each_pair<Sum, C>(sums, later, width, [](Sum sum, C& to) {
       to = static_cast<C>(Add::combine(static_cast<Sum>(to), sum));
@@ -46,13 +45,12 @@ void fetch_group(Add, const Operand& target, const Operand& source, const Operan
 // The row gets the last source: the first of its indices found what it held, each other one the
 // source before.
 template <class C>
-void fetch_group(Exchange, const Operand& target, const Operand& source, const Operand& old,
+void fetch_group(Exchange, const Row& target, const Rows& source, const Rows& old,
                  OwnRow<Widened<C>>&, int64_t width, const uint32_t* first, const uint32_t* last) {
-  const std::array<Operand, 3> operands{target, row_of(source, last[-1]), row_of(old, *first)};
+  const std::array<Row, 3> operands{target, source[last[-1]], old[*first]};
   update_row<Exchange, C, C>(operands, width, Unscaled{});
   for (; first + 1 != last; ++first) {
-    for_each_pair<C, C>(row_of(source, first[0]), row_of(old, first[1]), width,
-                        [](C other, C& to) { to = other; });
+    for_each_pair<C, C>(source[first[0]], old[first[1]], width, [](C other, C& to) { to = other; });
   }
 }
 
@@ -74,13 +72,13 @@ struct IndexFetchKernel {
     const int64_t width = values.numel / rows.numel;
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
-      const Operand to = writable(cells);
-      const Operand from = readable(values);
-      const Operand found = fresh(old, values);
+      const Rows to(writable(cells));
+      const Rows from(readable(values));
+      const Rows found(fresh(old, values));
       for_each_row(
           to, groups, width, [&] { return OwnRow<Widened<C>>(to, width); },
           [&](auto& own, int64_t row, const uint32_t* first, const uint32_t* last) {
-            fetch_group<C>(Op{}, row_of(to, row), from, found, own, width, first, last);
+            fetch_group<C>(Op{}, to[row], from, found, own, width, first, last);
           });
     });
     return old;
@@ -89,14 +87,14 @@ struct IndexFetchKernel {
 
 // The results of a group's indices are those of one index after the other on every element.
 template <class C>
-void compare_exchange_group(const Operand& target, const std::array<Operand, 4>& operands,
-                            int64_t numel, const uint32_t* first, const uint32_t* last) {
+void compare_exchange_group(const Row& target, const std::array<Rows, 4>& operands, int64_t numel,
+                            const uint32_t* first, const uint32_t* last) {
   const auto& [guesses, values, found, flags] = operands;
-  const std::array<Operand, 5> rows{target, row_of(guesses, *first), row_of(values, *first),
-                                    row_of(found, *first), row_of(flags, *first)};
+  const std::array<Operand, 5> rows{target, guesses[*first], values[*first], found[*first],
+                                    flags[*first]};
   // From an element of the first index to the one of another.
-  const auto to = [&](const Operand& operand, uint32_t member) {
-    return (static_cast<int64_t>(member) - *first) * operand.strides[0] * operand.itemsize;
+  const auto to = [&](const Rows& rows, uint32_t member) {
+    return (static_cast<int64_t>(member) - *first) * rows.distance();
   };
   for_each_cell<C, 5>(rows, numel, [&](const auto& cell, auto at) {
     cell.fetch_update([&](C held) {
@@ -130,14 +128,14 @@ struct IndexCompareExchangeKernel {
       const Groups groups = group_equal(copy, cells.sizes[0]);
       const int64_t width = values.numel / rows.numel;
       dispatch(TypesOf<CompareExchange>{}, cells.dtype, [&]<class T>() {
-        const Operand to = writable(cells);
-        const std::array<Operand, 4> operands{readable(guesses), readable(values),
-                                              fresh(old, values),
-                                              fresh(success, values, sizeof(bool))};
+        const Rows to(writable(cells));
+        const std::array<Rows, 4> operands{Rows(readable(guesses)), Rows(readable(values)),
+                                           Rows(fresh(old, values)),
+                                           Rows(fresh(success, values, sizeof(bool)))};
         for_each_row(
             to, groups, width, [] { return nullptr; },
             [&](auto, int64_t row, const uint32_t* first, const uint32_t* last) {
-              compare_exchange_group<Bits<T>>(row_of(to, row), operands, width, first, last);
+              compare_exchange_group<Bits<T>>(to[row], operands, width, first, last);
             });
       });
     }

@@ -13,21 +13,20 @@ namespace {
 
 // Longer rows: combined in a row of our own, unless there is only one.
 template <class Op, class C, class Scale>
-void update_rows(const Operand& cells, const Operand& source, const Groups& groups, int64_t width,
+void update_rows(const Rows& cells, const Rows& source, const Groups& groups, int64_t width,
                  Scale scale) {
   using Sum = Widened<C>;
   const auto own_row = [&] { return OwnRow<Sum>(cells, width); };
   const auto update = [&](OwnRow<Sum>& own, int64_t row, const uint32_t* first,
                           const uint32_t* last) {
-    const Operand target = row_of(cells, row);
+    const Row target = cells[row];
     if (last - first == 1) {
-      return update_row<Op, C, C>(std::array{target, row_of(source, *first)}, width, scale);
+      return update_row<Op, C, C>(std::array{target, source[*first]}, width, scale);
     }
-    const Operand& sums = own.operand();
-    for_each_pair<C, Sum>(row_of(source, *first), sums, width,
-                          [](C other, Sum& sum) { sum = other; });
+    const Row& sums = own.row();
+    for_each_pair<C, Sum>(source[*first], sums, width, [](C other, Sum& sum) { sum = other; });
     while (++first != last) {
-      for_each_pair<C, Sum>(row_of(source, *first), sums, width, [](C other, Sum& sum) {
+      for_each_pair<C, Sum>(source[*first], sums, width, [](C other, Sum& sum) {
         sum = Op::combine(sum, static_cast<Sum>(other));
       });
     }
@@ -47,7 +46,7 @@ void update_indexed(const View& cells, const View& index, const View& values, Sc
   const auto copy = copy_index(kName, index, cells.sizes[0]);
   if (values.numel == 0) return;
   const Groups groups = group_equal(copy, cells.sizes[0]);
-  update_rows<Op, C>(to, from, groups, values.numel / index.numel, scale);
+  update_rows<Op, C>(Rows(to), Rows(from), groups, values.numel / index.numel, scale);
 }
 
 template <class Op>

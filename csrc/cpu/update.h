@@ -58,24 +58,30 @@ void update_each(Run<N>& run, int64_t n, Scale scale, Round round) {
 template <class Op, class C, class Other = C, size_t N, class Scale, class Round = Nearest>
 void update_run(Run<N> run, int64_t n, Scale scale, Round round = {}) {
   constexpr int64_t kSize = sizeof(C);
-  const int64_t word = has_wide() ? sizeof(WideWord) : sizeof(NarrowWord);
-  bool neighbours = word > kSize && run.step[0] == kSize;
+  bool neighbours = run.step[0] == kSize;
   if (run.step[1] != 0) neighbours = neighbours && run.step[1] == sizeof(Other);
   if constexpr (N == 3) neighbours = neighbours && run.step[2] == kSize;
-  if (neighbours) {
+
+  const auto update = [&]<class Word>(Word) {
     // No byte outside the target is ever written: the ends are done one by one.
-    const auto past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(run.at[0]) % word);
-    const int64_t edge = std::min(n, (word - past) % word / kSize);
-    update_each<Op, C, Other, Bulk>(run, edge, scale, round);
-    const int64_t words = (n - edge) * kSize / word;
-    if (words == 0) {
-      // Not one operand element may be read that is not needed.
-    } else if (word == sizeof(WideWord)) {
+    constexpr int64_t kCells = sizeof(Word) / kSize;
+    const auto past = reinterpret_cast<uintptr_t>(run.at[0]) / kSize % kCells;
+    const int64_t edge = std::min(n, (kCells - static_cast<int64_t>(past)) % kCells);
+    if (edge != 0) update_each<Op, C, Other, Bulk>(run, edge, scale, round);
+    const int64_t words = (n - edge) / kCells;
+    n -= edge + words * kCells;
+    // Not one operand element may be read that is not needed.
+    if (words == 0) return;
+    if constexpr (sizeof(Word) == sizeof(WideWord)) {
       update_wide_words<Op, C, Other>(run, words, scale, round);
     } else {
-      update_words<Op, C, Other, NarrowWord>(run, words, scale, round);
+      update_words<Op, C, Other, Word>(run, words, scale, round);
     }
-    n -= edge + words * (word / kSize);
+  };
+  if (neighbours && has_wide()) {
+    update(WideWord{});
+  } else if (neighbours && kSize < sizeof(NarrowWord)) {
+    update(NarrowWord{});
   }
   update_each<Op, C, Other, Bulk>(run, n, scale, round);
 }

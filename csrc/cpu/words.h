@@ -28,14 +28,21 @@ struct Run {
 // Words in a batch: a cache line of wide ones.
 constexpr int64_t kBatch = 4;
 
-// About as far ahead as memory is away: the line is owned when its turn comes.
-[[gnu::always_inline]] inline void prefetch(const char* at) { __builtin_prefetch(at + 1024, 1); }
+// Gets the line of a word that comes later, about as far ahead as memory is away, so that it is
+// owned when its turn comes. Nothing past the last word: what other threads use is not to be taken
+// away.
+template <class Word>
+[[gnu::always_inline]] inline void prefetch(const char* at, int64_t words) {
+  constexpr int64_t kAhead = 1024 / sizeof(Word);
+  if (words > kAhead) __builtin_prefetch(at + 1024, 1);
+}
 
 // Calls f(0), f(1), ... f(n - 1), all of it inlined.
-template <int64_t n, class F>
-[[gnu::always_inline]] inline void unrolled(F&& f) {
-  [&]<int64_t... k>(std::integer_sequence<int64_t, k...>)
-      __attribute__((always_inline)) { (f(k), ...); }(std::make_integer_sequence<int64_t, n>{});
+template <int64_t n>
+using UpTo = std::make_integer_sequence<int64_t, n>;
+template <int64_t... k, class F>
+[[gnu::always_inline]] inline void unrolled(std::integer_sequence<int64_t, k...>, F&& f) {
+  (f(k), ...);
 }
 
 // Neighbouring words that are calculated together: a locked instruction overlaps with nothing, so
@@ -46,7 +53,7 @@ struct Batch {
   std::array<Block<Word>, words> after;
 
   [[gnu::always_inline]] explicit Batch(const char* at) {
-    unrolled<words>([&](int64_t k) __attribute__((always_inline)) {
+    unrolled(UpTo<words>{}, [&](int64_t k) __attribute__((always_inline)) {
       before[k] = load_block<Word>(at + k * int64_t{sizeof(Word)});
     });
   }
@@ -55,7 +62,7 @@ struct Batch {
   // again(k, what is there now). From then on `before` is what was replaced.
   template <class Again>
   [[gnu::always_inline]] void swap(char* at, Again&& again) {
-    unrolled<words>([&](int64_t k) __attribute__((always_inline)) {
+    unrolled(UpTo<words>{}, [&](int64_t k) __attribute__((always_inline)) {
       char* const word = at + k * int64_t{sizeof(Word)};
       while (!swap_word<Word>(word, before[k], after[k])) [[unlikely]] {
         before[k] = load_block<Word>(word);
@@ -86,6 +93,21 @@ class Others {
   typename L::Values all_;
 };
 
+// `after(k, before)` is what word `k` of a batch becomes.
+template <int64_t batch_words, class Word, class C, size_t N, class After>
+[[gnu::always_inline]] inline void update_batches(Run<N>& run, int64_t& words, After&& after) {
+  constexpr int64_t kCells = batch_words * sizeof(Word) / sizeof(C);
+  for (; words >= batch_words; words -= batch_words, run.advance(kCells)) {
+    prefetch<Word>(run.at[0], words);
+    Batch<Word, batch_words> batch(run.at[0]);
+    unrolled(UpTo<batch_words>{}, [&](int64_t k) __attribute__((always_inline)) {
+      batch.after[k] = after(k, batch.before[k]);
+    });
+    batch.swap(run.at[0], after);
+    if constexpr (N == 3) std::memcpy(run.at[2], &batch.before, sizeof(batch.before));
+  }
+}
+
 // The first cell is aligned to a word.
 template <class Op, class C, class Other, class Word, size_t N, class Scale, class Round>
 [[gnu::always_inline]] inline void update_words(Run<N>& whole, int64_t words, Scale scale,
@@ -97,26 +119,13 @@ template <class Op, class C, class Other, class Word, size_t N, class Scale, cla
     return round.template pack<L>(Op::combine(L::unpack(before), others(run.at[1], k)),
                                   run.at[0] + k * static_cast<int64_t>(sizeof(Word)));
   };
-  const auto update = [&]<int64_t n>(std::integral_constant<int64_t, n>)
-                          __attribute__((always_inline)) {
-                            for (; words >= n; words -= n, run.advance(n * L::kCount)) {
-                              prefetch(run.at[0]);
-                              Batch<Word, n> batch(run.at[0]);
-                              unrolled<n>([&](int64_t k) __attribute__((always_inline)) {
-                                batch.after[k] = after(k, batch.before[k]);
-                              });
-                              batch.swap(run.at[0], after);
-                              if constexpr (N == 3)
-                                std::memcpy(run.at[2], &batch.before, sizeof(batch.before));
-                            }
-                          };
-  update(std::integral_constant<int64_t, kBatch>{});
-  update(std::integral_constant<int64_t, 1>{});
+  update_batches<kBatch, Word, C>(run, words, after);
+  update_batches<1, Word, C>(run, words, after);
   whole = run;
 }
 
 template <class Op, class C, class Other, size_t N, class Scale, class Round>
-ATOMICS_WIDE void update_any(Run<N>& run, int64_t words, Scale scale, Round round) {
+ATOMICS_WIDE void update_any_words(Run<N>& run, int64_t words, Scale scale, Round round) {
   update_words<Op, C, Other, WideWord>(run, words, scale, round);
 }
 
@@ -136,7 +145,7 @@ ATOMICS_AVX2 void update_small_floats(Run<N>& whole, int64_t words, Scale scale)
     return One::pack(Op::combine(One::unpack(before), others(run.at[1], k)));
   };
   for (; words >= kBatch; words -= kBatch, run.advance(kBatch * L::kCount)) {
-    prefetch(run.at[0]);
+    prefetch<WideWord>(run.at[0], words);
     Batch<WideWord, kBatch> batch(run.at[0]);
     const auto after = [&](int64_t k) ATOMICS_AVX2 __attribute__((always_inline)) {
       const auto other = same ? all : scaled(L::read(&as<Other>(run.at[1]) + k * L::kCount));
@@ -160,7 +169,7 @@ void update_wide_words(Run<N>& run, int64_t words, Scale scale, Round round) {
     if (has_avx2()) return update_small_floats<Op, C, Other>(run, words, scale);
   }
 #endif
-  update_any<Op, C, Other>(run, words, scale, round);
+  update_any_words<Op, C, Other>(run, words, scale, round);
 }
 
 }  // namespace atomics::cpu
