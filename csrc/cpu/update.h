@@ -6,43 +6,10 @@
 #include "cells.h"
 #include "parallel.h"
 #include "rounding.h"
+#include "scale.h"
 #include "words.h"
 
 namespace atomics::cpu {
-
-// What is done to `other` before the op: nothing, which keeps every bit, or a multiplication.
-struct Unscaled {
-  template <class V>
-  V operator()(V other) const {
-    return other;
-  }
-  template <class L>
-  auto on_lanes() const {
-    return [](typename L::Values other) __attribute__((always_inline)) { return other; };
-  }
-};
-
-template <class C>
-struct ScaledBy {
-  Widened<C> alpha;
-
-  Widened<C> operator()(Widened<C> other) const { return wrapping_multiply(alpha, other); }
-  template <class L>
-  auto on_lanes() const {
-    const auto factor = L::all(alpha);
-    return [factor](typename L::Values other)
-               __attribute__((always_inline)) { return factor * other; };
-  }
-};
-
-template <class C>
-ScaledBy<C> scaled_by(double alpha) {
-  if constexpr (std::is_integral_v<C>) {
-    return {static_cast<C>(static_cast<int64_t>(alpha))};  // whole, and negative ones wrap
-  } else {
-    return {static_cast<Widened<C>>(alpha)};
-  }
-}
 
 // `Other` is the type of the elements of operand 1: C, or what sums of it are kept in.
 template <class Op, class C, class Other, class Order, size_t N, class Scale, class Round>

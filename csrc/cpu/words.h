@@ -10,6 +10,7 @@
 #include "cells.h"
 #include "lanes.h"
 #include "rounding.h"
+#include "scale.h"
 #include "wide.h"
 
 namespace atomics::cpu {
@@ -134,25 +135,25 @@ ATOMICS_WIDE void update_any_words(Run<N>& run, int64_t words, Scale scale, Roun
 // 16-bit floats, rounded to the nearest.
 template <class Op, class C, class Other, size_t N, class Scale>
 ATOMICS_AVX2 void update_small_floats(Run<N>& whole, int64_t words, Scale scale) {
-  using L = Avx2Lanes<C>;
-  using One = Lanes<C, WideWord>;
+  using L = Lanes<C, WideWord>;
   Run<N> run = whole;  // in registers
-  const Others<One, Other, Scale> others(run, scale);
+  const Others<L, Other, Scale> others(run, scale);
   const auto scaled = scale.template on_lanes<L>();
   const bool same = run.step[1] == 0;
-  const auto all = scaled(L::all(as<Other>(run.at[1])));
+  const __m256 all = _mm256_set1_ps(scale(static_cast<float>(as<Other>(run.at[1]))));
   const auto again = [&](int64_t k, WideBlock before) __attribute__((always_inline)) {
-    return One::pack(Op::combine(One::unpack(before), others(run.at[1], k)));
+    return L::pack(Op::combine(L::unpack(before), others(run.at[1], k)));
   };
-  for (; words >= kBatch; words -= kBatch, run.advance(kBatch * L::kCount)) {
+  for (; words >= 2; words -= 2, run.advance(2 * L::kCount)) {
     prefetch<WideWord>(run.at[0], words);
-    Batch<WideWord, kBatch> batch(run.at[0]);
-    const auto after = [&](int64_t k) ATOMICS_AVX2 __attribute__((always_inline)) {
-      const auto other = same ? all : scaled(L::read(&as<Other>(run.at[1]) + k * L::kCount));
-      return Op::combine(L::unpack(batch.before[k]), other);
-    };
-    L::pack(after(0), after(1), &batch.after[0]);
-    L::pack(after(2), after(3), &batch.after[2]);
+    Batch<WideWord, 2> batch(run.at[0]);
+    Pair other{all, all};
+    if (!same) {
+      other = Pairs<C>::read(&as<Other>(run.at[1]));
+      if constexpr (!std::is_same_v<Scale, Unscaled>) other = in_halves(scaled, other);
+    }
+    const Pair before = Pairs<C>::unpack(batch.before[0], batch.before[1]);
+    Pairs<C>::pack(combine<Op>(before, other), batch.after.data());
     batch.swap(run.at[0], again);
     if constexpr (N == 3) std::memcpy(run.at[2], &batch.before, sizeof(batch.before));
   }
