@@ -93,19 +93,26 @@ def calls() -> Iterator[Case]:
     """Give the cases that are about the cost of a call, on one element."""
     newer = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 14)
     one = torch.tensor(1.0)
-    yield call("default", torch.zeros(()), one, one, at_most(2.0 if newer else 1.6))
+    add = Contender(
+        "torch.ops.aten.add",
+        Way("add(x, one)", lambda _: {"add": torch.ops.aten.add.Tensor, "x": one, "one": one}),
+        at_most(),
+    )
+    yield call("default", torch.zeros(()), one, one, at_most(2.0 if newer else 1.6), add)
     one = torch.tensor(1)
     yield call("int", torch.zeros_like(one), 1, one, at_most(1.5 if newer else 1.25))
 
 
-def call(overload: str, x: Tensor, value: Tensor | int, one: Tensor, goal: Goal) -> Case:
+def call(
+    overload: str, x: Tensor, value: Tensor | int, one: Tensor, goal: Goal, *others: Contender
+) -> Case:
     """Add one to one element, with the op object held."""
     fetch_add = getattr(_ops.fetch_add, overload)
     names = {"fetch_add": fetch_add, "x": x, "value": value, "one": one}
     return Case(
         f"fetch_add.{overload}, 0-dim",
         Contender("atomics", Way("fetch_add(x, value)", lambda _: names)),
-        [Contender("x.add_(one)", Way("x.add_(one)", lambda _: names), goal)],
+        [Contender("x.add_(one)", Way("x.add_(one)", lambda _: names), goal), *others],
     )
 
 

@@ -12,15 +12,14 @@ namespace {
 // The row is updated once, with the sum of its sources: the first of its indices found what the row
 // held, each other one that and the sum of the sources before.
 template <class C>
-void fetch_group(Add, const Row& target, const Rows& source, const Rows& old,
-                 OwnRow<Widened<C>>& own, int64_t width, const uint32_t* first,
-                 const uint32_t* last) {
+void fetch_group(Add, Row target, const Rows& source, const Rows& old, OwnRow<Widened<C>>& own,
+                 int64_t width, const uint32_t* first, const uint32_t* last) {
   using Sum = Widened<C>;
   const Row found = old[*first];
   if (last - first == 1) {
     return update_row<Add, C, C>(std::array{target, source[*first], found}, width, Unscaled{});
   }
-  const Row& sums = own.row();
+  const Row sums = own.row();
   const auto add = [&](uint32_t member) {
     for_each_pair<C, Sum>(source[member], sums, width, [](C other, Sum& sum) {
       sum = Add::combine(sum, static_cast<Sum>(other));
@@ -45,8 +44,8 @@ void fetch_group(Add, const Row& target, const Rows& source, const Rows& old,
 // The row gets the last source: the first of its indices found what it held, each other one the
 // source before.
 template <class C>
-void fetch_group(Exchange, const Row& target, const Rows& source, const Rows& old,
-                 OwnRow<Widened<C>>&, int64_t width, const uint32_t* first, const uint32_t* last) {
+void fetch_group(Exchange, Row target, const Rows& source, const Rows& old, OwnRow<Widened<C>>&,
+                 int64_t width, const uint32_t* first, const uint32_t* last) {
   const std::array<Row, 3> operands{target, source[last[-1]], old[*first]};
   update_row<Exchange, C, C>(operands, width, Unscaled{});
   for (; first + 1 != last; ++first) {
@@ -87,11 +86,12 @@ struct IndexFetchKernel {
 
 // The results of a group's indices are those of one index after the other on every element.
 template <class C>
-void compare_exchange_group(const Row& target, const std::array<Rows, 4>& operands, int64_t numel,
+void compare_exchange_group(Row target, const std::array<Rows, 4>& operands, int64_t numel,
                             const uint32_t* first, const uint32_t* last) {
   const auto& [guesses, values, found, flags] = operands;
-  const std::array<Operand, 5> rows{target, guesses[*first], values[*first], found[*first],
-                                    flags[*first]};
+  const std::array<Operand, 5> rows{target.operand(), guesses[*first].operand(),
+                                    values[*first].operand(), found[*first].operand(),
+                                    flags[*first].operand()};
   // From an element of the first index to the one of another.
   const auto to = [&](const Rows& rows, uint32_t member) {
     return (static_cast<int64_t>(member) - *first) * rows.distance();

@@ -23,7 +23,7 @@ void update_rows(const Rows& cells, const Rows& source, const Groups& groups, in
     if (last - first == 1) {
       return update_row<Op, C, C>(std::array{target, source[*first]}, width, scale);
     }
-    const Row& sums = own.row();
+    const Row sums = own.row();
     for_each_pair<C, Sum>(source[*first], sums, width, [](C other, Sum& sum) { sum = other; });
     while (++first != last) {
       for_each_pair<C, Sum>(source[*first], sums, width, [](C other, Sum& sum) {
