@@ -63,22 +63,22 @@ template void check_fits<int16_t>(const char*, const char*, int64_t);
 template void check_fits<int32_t>(const char*, const char*, int64_t);
 template void check_fits<int64_t>(const char*, const char*, int64_t);
 
-void check_alpha(const char* op, const View& target, double alpha) {
-  if (!is_listed(target.dtype, Integers{})) return;
-  const int sign = target.dtype == ScalarType::Byte ? 0 : 1;
-  // Integers below 2**53 are exact; 2**53 itself is also what 2**53 + 1 is rounded to.
-  const auto bits = std::min<int>(static_cast<int>(8 * target.itemsize) - sign, 53);
-  if (alpha != std::trunc(alpha) || !(std::abs(alpha) < std::ldexp(1.0, bits))) {
-    fail(op, "alpha",
-         "be an integer of magnitude below 2**" + std::to_string(bits) + " for " +
-             dtype_name(target.dtype) + " targets",
-         std::to_string(alpha));
-  }
+void check_alpha(const char* op, ScalarType target, double alpha) {
+  dispatch(Integers{}, target, [&]<class T>() {
+    // Integers below 2**53 are exact; 2**53 itself is also what 2**53 + 1 is rounded to.
+    constexpr int kBits = std::min(std::numeric_limits<T>::digits, 53);
+    if (alpha != std::trunc(alpha) || !(std::abs(alpha) < std::ldexp(1.0, kBits))) {
+      fail(op, "alpha",
+           "be an integer of magnitude below 2**" + std::to_string(kBits) + " for " +
+               name_of_type<T>() + " targets",
+           std::to_string(alpha));
+    }
+  });
 }
 
-void check_seed(const char* op, const View& target, const std::optional<int64_t>& seed) {
-  if (seed && !is_listed(target.dtype, SmallFloats{})) {
-    fail(op, "seed", "be None for " + dtype_name(target.dtype) + " targets", std::to_string(*seed));
+void check_seed(const char* op, ScalarType target, const std::optional<int64_t>& seed) {
+  if (seed && !is_listed(target, SmallFloats{})) {
+    fail(op, "seed", "be None for " + dtype_name(target) + " targets", std::to_string(*seed));
   }
 }
 

@@ -29,10 +29,10 @@ template <class T>
 void check_fits(const char* op, const char* name, int64_t other);
 
 // For an integer target alpha is whole, fits, and is exact as a double; a floating one takes any.
-void check_alpha(const char* op, const View& target, double alpha);
+void check_alpha(const char* op, ScalarType target, double alpha);
 
 // Stochastic rounding is for the dtypes whose updates get lost without it.
-void check_seed(const char* op, const View& target, const std::optional<int64_t>& seed);
+void check_seed(const char* op, ScalarType target, const std::optional<int64_t>& seed);
 
 // index_*: dim is 0, `index` has one dimension, a source one row of target's for each index.
 void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,

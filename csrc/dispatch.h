@@ -50,10 +50,15 @@ bool is_listed(ScalarType dtype, TypeList<Ts...>) {
 }
 
 template <class... Ts>
-void check_dtype(const char* op, const View& view, TypeList<Ts...> types) {
-  if (!is_listed(view.dtype, types)) {
-    fail(op, view.name, "have dtype " + dtype_names(types), dtype_name(view.dtype));
+void check_dtype(const char* op, const char* name, ScalarType dtype, TypeList<Ts...> types) {
+  if (!is_listed(dtype, types)) {
+    fail(op, name, "have dtype " + dtype_names(types), dtype_name(dtype));
   }
+}
+
+template <class... Ts>
+void check_dtype(const char* op, const View& view, TypeList<Ts...> types) {
+  check_dtype(op, view.name, view.dtype, types);
 }
 
 // Calls f.template operator()<T>() for the type of `dtype`, which check_dtype has found in the

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <sstream>
+#include <stdexcept>
 #include <vector>
 
 namespace atomics {
@@ -39,8 +40,12 @@ Dtype dtype_of(AtenTensorHandle tensor) {
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor, &code));
   const auto index = static_cast<size_t>(code);
   if (index < dtypes.size() && dtypes[index].itemsize != 0) return dtypes[index];
-  return {shim::to<ScalarType>(shim::from(code)),
-          static_cast<int64_t>(aoti_torch_dtype_element_size(code))};
+  const auto itemsize = static_cast<int64_t>(aoti_torch_dtype_element_size(code));
+  try {
+    return {shim::to<ScalarType>(shim::from(code)), itemsize};
+  } catch (const std::runtime_error&) {  // newer than the stable ABI that this is built for
+    return {ScalarType::Undefined, itemsize};
+  }
 }
 
 }  // namespace
@@ -165,6 +170,8 @@ std::string dtype_name(ScalarType dtype) {
       return "float32";
     case ScalarType::Double:
       return "float64";
+    case ScalarType::Undefined:
+      return "another one";
     case ScalarType::ComplexFloat:
       return "complex64";
     case ScalarType::ComplexDouble:

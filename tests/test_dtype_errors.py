@@ -24,6 +24,19 @@ LIMITS = {torch.bool: (0, 1)} | {
 ALPHA_BITS = {torch.uint8: 8, torch.int8: 7, torch.int16: 15, torch.int32: 31, torch.int64: 53}
 
 
+# Of no op, and the last two not even of the stable ABI that the library is built for.
+FOREIGN = [torch.complex64, torch.complex128, torch.bits8, torch.float8_e8m0fnu]
+
+
+def found(dtype: torch.dtype) -> str:
+    """What an error says that it got."""
+    return "another one" if dtype in FOREIGN[2:] else named(dtype)
+
+
+def on_meta(args: tuple) -> tuple:
+    return tuple(arg.to("meta") if isinstance(arg, torch.Tensor) else arg for arg in args)
+
+
 def another(dtype: torch.dtype) -> torch.dtype:
     return DTYPES[DTYPES.index(dtype) - 1]
 
@@ -31,12 +44,23 @@ def another(dtype: torch.dtype) -> torch.dtype:
 @pytest.mark.parametrize("op", DENSE + NUMBER + INDEXED, ids=lambda op: op.name)
 def test_target_of_a_dtype_that_the_op_does_not_have_is_refused(op):
     target, *others = op.arguments(op.dtypes[0])
-    for dtype in {*DTYPES, torch.complex64, torch.complex128} - {*op.dtypes}:
+    for dtype in {*DTYPES, *FOREIGN} - {*op.dtypes}:
         assert_refused(
             op.overload,
-            (torch.zeros_like(target, dtype=dtype), *others),
-            f"{packet(op)}: target must have dtype {listed(op)}, got {named(dtype)}",
+            (torch.empty_like(target, dtype=dtype), *others),
+            f"{packet(op)}: target must have dtype {listed(op)}, got {found(dtype)}",
         )
+
+
+@pytest.mark.parametrize("op", DENSE + INDEXED, ids=lambda op: op.name)
+def test_trace_refuses_the_dtypes_that_a_run_refuses(op):
+    args = on_meta(op.arguments(op.dtypes[0]))
+    for dtype in {*DTYPES, *FOREIGN} - {*op.dtypes}:
+        with pytest.raises(RuntimeError, match=f"{op.name}: target must .*, got {found(dtype)}$"):
+            op.overload(args[0].to(dtype), *args[1:])
+    if op in INDEXED:
+        with pytest.raises(RuntimeError, match=f"{op.name}: index must .*, got int8$"):
+            op.overload(*with_argument(args, 2, args[2].to(torch.int8)))
 
 
 INTEGER_NAMES = "uint8, int8, int16, int32 or int64"
@@ -69,9 +93,7 @@ def test_lists_of_dtypes_are_these(op, dtype, names):
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_operand_of_another_dtype_is_refused_by_its_name(op, position, name, device):
     for dtype in op.dtypes:
-        args = tuple(
-            arg.to(device) if isinstance(arg, torch.Tensor) else arg for arg in op.arguments(dtype)
-        )
+        args = op.arguments(dtype) if device == "cpu" else on_meta(op.arguments(dtype))
         assert_refused(
             op.overload,
             with_argument(args, position, args[position].to(another(dtype))),
@@ -123,17 +145,18 @@ def with_alpha(op: str, dtype: torch.dtype, alpha: float) -> tuple:
 
 @pytest.mark.parametrize("op", ["add_", "sub_", "index_add_"])
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
-def test_integer_target_refuses_alpha_that_is_not_whole_or_not_below_the_limit(dtype, op):
+@pytest.mark.parametrize("place", [lambda args: args, on_meta], ids=["cpu", "meta"])
+def test_integer_target_refuses_alpha_that_is_not_whole_or_not_below_the_limit(place, dtype, op):
     bits = ALPHA_BITS[dtype]
     for alpha in [0.5, -1.5, float("nan"), float("inf"), -float("inf"), 2**bits, -(2**bits), 1e30]:
         assert_refused(
             getattr(atomics, op).default,
-            with_alpha(op, dtype, alpha),
+            place(with_alpha(op, dtype, alpha)),
             f"{op}: alpha must be an integer of magnitude below 2**{bits} for {named(dtype)} "
             f"targets, got {alpha:.6f}",
         )
     for alpha in [2**bits - 1, -(2**bits) + 1, -0.0]:
-        getattr(atomics, op).default(*with_alpha(op, dtype, alpha))
+        getattr(atomics, op).default(*place(with_alpha(op, dtype, alpha)))
 
 
 def test_alpha_that_is_no_double_is_refused():
@@ -147,10 +170,11 @@ def test_alpha_that_is_no_double_is_refused():
 
 @pytest.mark.parametrize("op", ["add_", "sub_"])
 @pytest.mark.parametrize("seed", [5, 0, -(2**63)])
-def test_seed_is_refused_where_there_is_nothing_to_round(op, seed):
+@pytest.mark.parametrize("place", [lambda args: args, on_meta], ids=["cpu", "meta"])
+def test_seed_is_refused_where_there_is_nothing_to_round(place, op, seed):
     for dtype in {*BY_NAME[op].dtypes} - {torch.float16, torch.bfloat16}:
         assert_refused(
             getattr(atomics, op).default,
-            (row(dtype), row(dtype), 1, seed),
+            place((row(dtype), row(dtype), 1, seed)),
             f"{op}: seed must be None for {named(dtype)} targets, got {seed}",
         )

@@ -60,7 +60,7 @@ struct ScaledIndexUpdateKernel {
     const View rows("index", index);
     const View values("source", source);
     check_dtype(kName, cells, TypesOf<Op>{});
-    check_alpha(kName, cells, alpha);
+    check_alpha(kName, cells.dtype, alpha);
     check_indexed(kName, cells, dim, rows, {values});
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;

@@ -35,8 +35,8 @@ struct ScaledUpdateKernel {
     const View cells("target", target);
     const View values("other", other);
     check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
-    check_alpha(Op::kUpdate, cells, alpha);
-    check_seed(Op::kUpdate, cells, seed);
+    check_alpha(Op::kUpdate, cells.dtype, alpha);
+    check_seed(Op::kUpdate, cells.dtype, seed);
     check_elementwise(Op::kUpdate, cells, {values});
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;

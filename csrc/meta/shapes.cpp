@@ -1,6 +1,7 @@
 // The Meta kernels: what an op returns, for tracing. Sizes may be symbols here, so nothing may ask
-// for them; only devices and dtypes are checked. Ops that return numbers have no Meta kernel on
-// purpose: with one, torch.export would bake its 0 into the program.
+// for them; devices, dtypes and numbers are checked, so that a trace does not pass what a run
+// refuses. Ops that return numbers have no Meta kernel on purpose: with one, torch.export would
+// bake its 0 into the program.
 #include <torch/csrc/stable/ops.h>
 
 #include "../check.h"
@@ -38,14 +39,28 @@ void check_operand(const char* op, const Tensor& target, const char* name, const
   check_same_dtype(op, target.scalar_type(), name, other.scalar_type());
 }
 
+template <class Op>
+void check_target(const char* op, const Tensor& target) {
+  check_dtype(op, "target", target.scalar_type(), TypesOf<Op>{});
+}
+
+void check_index(const char* op, const Tensor& target, const Tensor& index) {
+  check_device(op, target, "index", index);
+  check_dtype(op, "index", index.scalar_type(), Indices{});
+}
+
 struct LoadShape {
   static std::string name() { return Load::kName; }
-  static Tensor call(const Tensor& target) { return contiguous_like(target); }
+  static Tensor call(const Tensor& target) {
+    check_target<Load>(Load::kName, target);
+    return contiguous_like(target);
+  }
 };
 
 struct StoreShape {
   static std::string name() { return Store::kName; }
   static void call(const Tensor& target, const Tensor& other) {
+    check_target<Store>(Store::kName, target);
     check_operand(Store::kName, target, "other", other);
   }
 };
@@ -54,6 +69,7 @@ struct CompareExchangeShape {
   static std::string name() { return CompareExchange::kName; }
   static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& expected,
                                          const Tensor& desired) {
+    check_target<CompareExchange>(CompareExchange::kName, target);
     check_operand(CompareExchange::kName, target, "expected", expected);
     check_operand(CompareExchange::kName, target, "desired", desired);
     return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
@@ -64,6 +80,7 @@ template <class Op>
 struct FetchShape {
   static std::string name() { return Op::kFetch; }
   static Tensor call(const Tensor& target, const Tensor& other) {
+    check_target<Op>(Op::kFetch, target);
     check_operand(Op::kFetch, target, "other", other);
     return contiguous_like(target);
   }
@@ -73,6 +90,7 @@ struct AddBelowShape {
   static std::string name() { return AddBelow::kName; }
   static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& other,
                                          const Tensor& limit) {
+    check_target<AddBelow>(AddBelow::kName, target);
     check_operand(AddBelow::kName, target, "other", other);
     check_operand(AddBelow::kName, target, "limit", limit);
     return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
@@ -82,6 +100,7 @@ struct AddBelowShape {
 struct AddCheckedShape {
   static std::string name() { return AddChecked::kName; }
   static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& other) {
+    check_target<AddChecked>(AddChecked::kName, target);
     check_operand(AddChecked::kName, target, "other", other);
     return {contiguous_like(target), contiguous_like(target, ScalarType::Bool)};
   }
@@ -90,7 +109,11 @@ struct AddCheckedShape {
 template <class Op>
 struct ScaledUpdateShape {
   static std::string name() { return Op::kUpdate; }
-  static void call(const Tensor& target, const Tensor& other, double, std::optional<int64_t>) {
+  static void call(const Tensor& target, const Tensor& other, double alpha,
+                   std::optional<int64_t> seed) {
+    check_target<Op>(Op::kUpdate, target);
+    check_alpha(Op::kUpdate, target.scalar_type(), alpha);
+    check_seed(Op::kUpdate, target.scalar_type(), seed);
     check_operand(Op::kUpdate, target, "other", other);
   }
 };
@@ -99,6 +122,7 @@ template <class Op>
 struct UpdateShape {
   static std::string name() { return Op::kUpdate; }
   static void call(const Tensor& target, const Tensor& other) {
+    check_target<Op>(Op::kUpdate, target);
     check_operand(Op::kUpdate, target, "other", other);
   }
 };
@@ -107,8 +131,10 @@ template <class Op>
 struct ScaledIndexUpdateShape {
   static std::string name() { return Op::kIndexUpdate; }
   static void call(const Tensor& target, int64_t, const Tensor& index, const Tensor& source,
-                   double) {
-    check_device(Op::kIndexUpdate, target, "index", index);
+                   double alpha) {
+    check_target<Op>(Op::kIndexUpdate, target);
+    check_alpha(Op::kIndexUpdate, target.scalar_type(), alpha);
+    check_index(Op::kIndexUpdate, target, index);
     check_operand(Op::kIndexUpdate, target, "source", source);
   }
 };
@@ -117,7 +143,8 @@ template <class Op>
 struct IndexUpdateShape {
   static std::string name() { return Op::kIndexUpdate; }
   static void call(const Tensor& target, int64_t, const Tensor& index, const Tensor& source) {
-    check_device(Op::kIndexUpdate, target, "index", index);
+    check_target<Op>(Op::kIndexUpdate, target);
+    check_index(Op::kIndexUpdate, target, index);
     check_operand(Op::kIndexUpdate, target, "source", source);
   }
 };
@@ -126,7 +153,8 @@ template <class Op>
 struct IndexFetchShape {
   static std::string name() { return Op::kIndexFetch; }
   static Tensor call(const Tensor& target, int64_t, const Tensor& index, const Tensor& source) {
-    check_device(Op::kIndexFetch, target, "index", index);
+    check_target<Op>(Op::kIndexFetch, target);
+    check_index(Op::kIndexFetch, target, index);
     check_operand(Op::kIndexFetch, target, "source", source);
     return contiguous_like(source);
   }
@@ -137,7 +165,8 @@ struct IndexCompareExchangeShape {
   static std::string name() { return kName; }
   static std::tuple<Tensor, Tensor> call(const Tensor& target, int64_t, const Tensor& index,
                                          const Tensor& expected, const Tensor& desired) {
-    check_device(kName, target, "index", index);
+    check_target<CompareExchange>(kName, target);
+    check_index(kName, target, index);
     check_operand(kName, target, "expected", expected);
     check_operand(kName, target, "desired", desired);
     return {contiguous_like(desired), contiguous_like(desired, ScalarType::Bool)};
