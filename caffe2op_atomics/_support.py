@@ -87,7 +87,7 @@ got float32
         raise TypeError(f"is_supported: dtype must be a torch.dtype, got {type(dtype).__name__}")
     overload = _overload(op)
     kind = _device_type(device)
-    # A Meta kernel takes every dtype, but what is traced with it runs elsewhere.
+    # Not every Meta kernel looks at dtypes, and what is traced with it runs elsewhere.
     asked = "cpu" if kind == "meta" and _has_kernel(overload, kind) else kind
     dtypes, rule = _answer(overload, asked)
     if dtype not in dtypes:
