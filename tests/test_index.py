@@ -177,3 +177,11 @@ def test_nan_wins(op, shape):
     op(target, 0, torch.tensor([0, 0, 0]), source.expand(3, *shape).clone())
     assert target[0].isnan().all()
     assert target[1].eq(0).all()
+
+
+def test_index_without_elements_changes_nothing_of_a_target_of_any_shape():
+    none = torch.zeros(0, dtype=torch.int64)
+    for shape in [(0,), (4,), (0, 3), (4, 0), (2**62, 0)]:
+        target = torch.zeros(shape)
+        torch.ops.atomics.index_add_(target, 0, none, torch.zeros(0, *shape[1:]))
+        assert not target.any()

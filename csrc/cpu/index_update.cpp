@@ -38,6 +38,7 @@ void update_rows(const Rows& cells, const Rows& source, const Groups& groups, in
 template <class Op, class C, class Scale>
 void update_indexed(const View& cells, const View& index, const View& values, Scale scale) {
   constexpr auto kName = Op::kIndexUpdate;
+  if (index.numel == 0) return;
   const Operand to = writable(cells);
   const Operand from = readable(values);
   if (values.numel == index.numel) {
