@@ -29,8 +29,8 @@ docs/speed.md:
 - ``fetch_add.default`` and ``.int``: perf finds a tenth of the time of a call in this library. The
   rest is torch's way from Python to any op that is not a method of Tensor: its own
   ``torch.ops.aten.add.Tensor`` takes a fifth longer than ``fetch_add.default``.
-- Uniform rows of 64 float32: 1.7x to 2.0x, as torch's own time differs from run to run by that much.
-  16 swaps are 64 ns of 107 ns a row, torch's racy row is 53 to 65 ns.
+- Uniform rows of 64 float32: 1.7x to 2.0x, as torch's own time differs by that much from run to
+  run. 16 swaps are 64 ns of 107 ns a row, torch's racy row is 53 to 65 ns.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ def main() -> None:
             if arguments.only in case.what:
                 status.update(case.what)
                 rows += compare(case, arguments.seconds)
+    if not rows:
+        parser.error(f"no case has {arguments.only!r} in its name")
     if arguments.json:
         machine = {
             "torch": torch.__version__,

@@ -20,8 +20,8 @@ class AtomicBool(FlagCell, SharedObject):
     set the flag is visible to whoever sees the flag set. ``set_if(condition)`` sets it if the
     condition, a bool or a CPU bool tensor with one element, is true, and leaves it alone if not.
     ``wait(timeout=None)`` blocks until it is set and returns True, or False if ``timeout`` seconds
-    pass first; signals (Ctrl-C) interrupt it within 50 ms. The tensor inside is an int32 of shape
-    ``[1]``, as ``torch.ops.atomics.create_atomic_bool`` makes.
+    pass first, at once if it is negative; signals (Ctrl-C) interrupt it within 50 ms. The tensor
+    inside is an int32 of shape ``[1]``, as ``torch.ops.atomics.create_atomic_bool`` makes.
 
     Args:
         name: attach to the flag of this name, **which stays as it is**, or create it if there is
@@ -30,7 +30,8 @@ class AtomicBool(FlagCell, SharedObject):
         tensor: shared memory for the flag, whose value is kept: an int32 of one element.
 
     Raises:
-        TypeError: if a condition is neither a bool nor a tensor.
+        TypeError, ValueError: if a condition is neither a bool nor a tensor, or a timeout not a
+            number.
         TypeError, ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``.
         RuntimeError: if ``name`` means something else than a flag of this package, or a tensor has
             another dtype, device or number of elements, or ``tensor`` is not shared.

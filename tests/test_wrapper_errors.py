@@ -205,3 +205,14 @@ def test_every_real_number_that_fits_is_taken(value):
     target = torch.zeros(2)
     ops.store_(target, value)
     assert target.eq(float(value)).all()
+
+
+def test_sparse_tensor_is_refused_by_its_name():
+    dense, sparse = torch.zeros(3), torch.zeros(3).to_sparse()
+    message = "must be a dense tensor, got layout sparse_coo"
+    with pytest.raises(RuntimeError, match=f"^add_: other {message}$"):
+        ops.add_(dense, sparse)
+    with pytest.raises(RuntimeError, match=f"^fetch_max: target {message}$"):
+        ops.fetch_max(sparse, 1)
+    with pytest.raises(RuntimeError, match=f"^index_add_: source {message}$"):
+        ops.index_add_(dense, 0, torch.tensor([0]), sparse)
