@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent
 LIBRARY = "caffe2op_atomics.libatomics"
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable ABI yet
 FLAGS = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+FLAGS += [f"-ffile-prefix-map={ROOT}/="]  # errors name no folder of the machine that built it
 
 
 def files(pattern: str, *, python: bool) -> list[str]:

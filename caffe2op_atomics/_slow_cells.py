@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -113,23 +113,14 @@ class CounterCell(_Bound):
         self.fetch_sub(n)
         return self
 
-    @property
-    def value(self) -> int:
-        """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
+    def _load(self) -> int:
         return int(_load(self._word()))
-
-    @value.setter
-    def value(self, _: int) -> NoReturn:
-        raise AttributeError(
-            "Counter.value is read-only, because setting it would lose what others count; "
-            "use counter += n, counter.fetch_add(n) or counter.next()"
-        )
 
     def wait_until(self, n: int, timeout: float = -1) -> bool:
         """Block until the value is at least ``n``; return False if ``timeout`` passes first."""
         n = _int64(n)
         _check_timeout("wait_until", timeout)
-        return _wait(lambda: self.value >= n, timeout)
+        return _wait(lambda: self._load() >= n, timeout)
 
     def _word(self) -> torch.Tensor:
         return self._now().view(-1)[:1]

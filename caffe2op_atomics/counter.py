@@ -66,6 +66,19 @@ class Counter(CounterCell, SharedObject):
             raise TypeError(f"Counter: initial must not be given with tensor, got {initial}")
         self._obtain(name, tensor, lambda memory: _store(memory[:1], initial))
 
+    # In Python, for dynamo: it takes a property of an extension module for a constant.
+    @property
+    def value(self) -> int:
+        """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
+        return self._load()
+
+    @value.setter
+    def value(self, _: int) -> NoReturn:
+        raise AttributeError(
+            "Counter.value is read-only, because setting it would lose what others count; "
+            "use counter += n, counter.fetch_add(n) or counter.next()"
+        )
+
     @property
     def tensor(self) -> Tensor:
         """The value, an int64 of shape ``[1]``, for the registered ops. Plain writes race."""

@@ -30,6 +30,7 @@ class Boxed<Kernel, Result(Args...)> {
   static void call(StableIValue* stack, std::index_sequence<I...>) {
     // The handles on the stack are the kernel's to delete, whether it returns or throws.
     std::tuple<std::remove_cvref_t<Args>...> args{take<std::remove_cvref_t<Args>>(stack[I])...};
+    (check_given(I, std::get<I>(args)), ...);
     if constexpr (std::is_void_v<Result>) {
       std::apply(Kernel::call, args);
     } else {
@@ -45,6 +46,16 @@ class Boxed<Kernel, Result(Args...)> {
       return torch::stable::detail::to<T>(value);
     }
   }
+
+  // torch passes None where a schema says Tensor.
+  static void check_given(size_t position, const Tensor& tensor) {
+    if (tensor.is_given()) return;
+    const std::string name = Kernel::name();
+    fail(name.substr(0, name.find('.')).c_str(), "argument " + std::to_string(position + 1),
+         "be a tensor", "None");
+  }
+  template <class T>
+  static void check_given(size_t, const T&) {}
 
   static void give(StableIValue* stack, Tensor result) {
     *stack = torch::stable::detail::from(result.release());

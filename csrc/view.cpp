@@ -50,6 +50,12 @@ Dtype dtype_of(AtenTensorHandle tensor) {
 
 }  // namespace
 
+bool Tensor::is_given() const {
+  bool defined = false;
+  if (handle_ != nullptr) TORCH_ERROR_CODE_CHECK(aoti_torch_is_defined(handle_, &defined));
+  return defined;
+}
+
 ScalarType Tensor::scalar_type() const { return dtype_of(handle_).type; }
 
 Device Tensor::device() const {

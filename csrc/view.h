@@ -29,6 +29,7 @@ class Tensor {
   }
 
   AtenTensorHandle get() const { return handle_; }
+  bool is_given() const;  // and not None
   AtenTensorHandle release() { return std::exchange(handle_, nullptr); }
 
   ScalarType scalar_type() const;

@@ -89,7 +89,7 @@ def test_fullgraph_raises_for_every_op(op):
     packet = getattr(torch.ops.atomics, op.name.split(".")[0])
     for callee in (op.overload, packet):
         compiled = torch.compile(lambda *args, f=callee: f(*args), fullgraph=True, backend="eager")
-        with pytest.raises(torch._dynamo.exc.Unsupported):
+        with pytest.raises(RuntimeError):
             compiled(*args)
 
 
@@ -122,6 +122,30 @@ def test_wrappers_and_classes_work_in_compiled_functions():
     assert weights.tolist() == [3, 3]
     assert flag.is_set()
     assert not mutex.locked()
+
+
+@torch.library.custom_op("test_compile::count", mutates_args=())
+def count(x: torch.Tensor) -> torch.Tensor:
+    COUNTED.next()
+    return x.clone()
+
+
+count.register_fake(torch.empty_like)
+COUNTED = Counter()
+
+
+def counted_by_a_call(x):
+    before = COUNTED.value
+    y = count(x)
+    return y + (COUNTED.value - before)
+
+
+def test_counter_is_read_where_a_compiled_function_reads_it():
+    compiled = torch.compile(counted_by_a_call, backend="eager")
+    for _ in range(3):
+        assert compiled(torch.zeros(1)).item() == 1
+    with pytest.raises(RuntimeError):
+        torch.compile(counted_by_a_call, backend="eager", fullgraph=True)(torch.zeros(2))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from operator import mul
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -25,6 +26,8 @@ from bad_arguments import (
 from op_table import DENSE, INDEXED, NUMBER, NUMBERS, row
 from support import assert_refused
 from torch import Tensor
+
+from caffe2op_atomics import library_path
 
 atomics = torch.ops.atomics
 
@@ -168,3 +171,16 @@ def test_vmap_and_functionalize_are_refused(op):
     if op in DENSE:
         with pytest.raises(RuntimeError):
             torch.vmap(op.overload)(*(arg.expand(2, 3) for arg in args))
+
+
+def test_none_for_a_tensor_is_refused_by_its_place():
+    for args, place in [((None, torch.ones(1)), 1), ((torch.ones(1), None), 2)]:
+        with pytest.raises(RuntimeError) as caught:
+            atomics.fetch_add.default(*args)
+        message = f"fetch_add: argument {place} must be a tensor, got None"
+        assert str(caught.value).splitlines()[0] == message
+
+
+def test_errors_name_no_folder_of_the_machine_that_built_the_library():
+    root = Path(__file__).parent.parent
+    assert str(root).encode() not in Path(library_path()).read_bytes()

@@ -17,12 +17,13 @@ The contract that all functions share:
   ``target._version`` does not change.
 * ``index_*`` functions take ``dim`` 0, an ``index`` of one dimension, int32 or int64, with values
   in ``[0, target.size(0))``, and a ``source`` of shape ``[len(index), *target.shape[1:]]``, or a
-  number for all of it. Every occurrence of an index counts. All indices are checked, on a private
-  copy, before the first write. What a call does and returns is what its indices do in their order,
-  one after the other, whatever the number of threads and whether
+  number for all of it. Every occurrence of an index counts. All indices are read once and checked
+  before the first write. What a call does and returns is what its indices do in their order, one
+  after the other, whatever the number of threads and whether
   ``torch.use_deterministic_algorithms`` is set or not; only floating-point sums are taken together
-  for each row first, in that order, and then added to it once, so their last digits may differ
-  from ``torch.Tensor.index_add_``.
+  for each row first, in that order, then multiplied by alpha and added to the row once: their last
+  digits may differ from ``torch.Tensor.index_add_``, and a sum beyond the largest number of
+  ``source``'s dtype (of float32 for 16-bit floats) is infinite.
 * Large calls use torch's intra-op threads, as many as ``torch.set_num_threads`` says, except in a
   forked child, where starting them would hang.
 * Memory order: sequentially consistent for one-element targets, acquire-release per element for

@@ -73,7 +73,8 @@ struct Batch {
   }
 };
 
-// What words of cells are combined with, as values of `L`: neighbours, or one element for all.
+// What words of cells are combined with, as values of `L`: neighbours, or one element for all. Of
+// at least one word: the first element is read.
 template <class L, class Other, class Scale>
 class Others {
  public:
@@ -141,7 +142,7 @@ ATOMICS_AVX2 void update_small_floats(Run<N>& whole, int64_t words, Scale scale)
   const auto scaled = scale.template on_lanes<L>();
   const bool same = run.step[1] == 0;
   const __m256 all = _mm256_set1_ps(scale(static_cast<float>(as<Other>(run.at[1]))));
-  const auto again = [&](int64_t k, WideBlock before) __attribute__((always_inline)) {
+  const auto one = [&](int64_t k, WideBlock before) __attribute__((always_inline)) {
     return L::pack(Op::combine(L::unpack(before), others(run.at[1], k)));
   };
   for (; words >= 2; words -= 2, run.advance(2 * L::kCount)) {
@@ -154,10 +155,10 @@ ATOMICS_AVX2 void update_small_floats(Run<N>& whole, int64_t words, Scale scale)
     }
     const Pair before = Pairs<C>::unpack(batch.before[0], batch.before[1]);
     Pairs<C>::pack(combine<Op>(before, other), batch.after.data());
-    batch.swap(run.at[0], again);
+    batch.swap(run.at[0], one);
     if constexpr (N == 3) std::memcpy(run.at[2], &batch.before, sizeof(batch.before));
   }
-  update_words<Op, C, Other, WideWord>(run, words, scale, Nearest{});
+  update_batches<1, WideWord, C>(run, words, one);
   whole = run;
 }
 

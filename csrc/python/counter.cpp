@@ -89,16 +89,9 @@ PyObject* in_place(PyObject* self, PyObject* number) {
   return Py_NewRef(self);
 }
 
-PyObject* get_value(PyObject* self, void*) {
+PyObject* load(PyObject* self, PyObject*) {
   if (cell(self)->memory == nullptr) return raise_unbound();
   return PyLong_FromLongLong(value_of(cell(self)).load());
-}
-
-int set_value(PyObject*, PyObject*, void*) {
-  PyErr_SetString(PyExc_AttributeError,
-                  "Counter.value is read-only, because setting it would lose what others count; "
-                  "use counter += n, counter.fetch_add(n) or counter.next()");
-  return -1;
 }
 
 void sleep_until(const Cell* self, int64_t n, double seconds) {
@@ -141,6 +134,7 @@ PyObject* wait_until(PyObject* self, PyObject* const* args, Py_ssize_t count, Py
 
 PyMethodDef methods[] = {
     {"_bind", bind_counter, METH_VARARGS, nullptr},
+    {"_load", load, METH_NOARGS, nullptr},
     {"next", next, METH_NOARGS,
      "next($self, /)\n--\n\nAdd 1 and return the value before: a ticket that nobody else gets."},
     {"fetch_add", fetch<false>, METH_O,
@@ -161,14 +155,8 @@ PyMethodDef methods[] = {
      "    ValueError: if ``timeout`` is negative but not -1."},
     {nullptr, nullptr, 0, nullptr}};
 
-PyGetSetDef properties[] = {
-    {"value", get_value, set_value,
-     "The value now. Read-only: ``counter.value += 1`` would be a racy read and write.", nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
-
 PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc_cell)},
                        {Py_tp_methods, methods},
-                       {Py_tp_getset, properties},
                        {Py_nb_inplace_add, slot(in_place<false>)},
                        {Py_nb_inplace_subtract, slot(in_place<true>)},
                        {0, nullptr}};
