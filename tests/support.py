@@ -1,11 +1,12 @@
 """What several tests need.
 
-Workers: started behind a barrier, joined within a timeout, never left behind. And the check that a
-refused call changed nothing.
+Workers: on cores of their own as far as there are any, started behind a barrier, joined within a
+timeout, never left behind. And the check that a refused call changed nothing.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,12 @@ START_METHODS = ["fork", "spawn", "forkserver"]
 STRATEGIES = ["file_descriptor", "file_system"]
 
 
+def _move_to_core_of(rank: int) -> None:
+    """Or the scheduler may leave several workers, which do not live long, on one core."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[rank % len(cores)]})
+
+
 def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     """Call ``work(rank, *args)`` in threads that start together; return what they return."""
     barrier = threading.Barrier(count)
@@ -29,6 +36,7 @@ def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
 
     def run(rank: int) -> None:
         try:
+            _move_to_core_of(rank)
             barrier.wait(TIMEOUT)
             results[rank] = work(rank, *args)
         except BaseException as error:
@@ -47,6 +55,7 @@ def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
 
 def _enter(rank: int, barrier: Any, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)  # intra-op threads hang in a forked child
+    _move_to_core_of(rank)
     barrier.wait(TIMEOUT)
     work(rank, *args)
 

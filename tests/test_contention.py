@@ -1,75 +1,31 @@
 """No update is lost, by real parallel threads and by processes. Each test asserts an exact total.
 
-C++ threads run the op structs in tight loops; scripted loops, which hold no GIL, make one-element
-calls; the dense and indexed ops make large calls. With a plain load and store in csrc/cpu/ref.h the
-C++ program, the large calls and the indexed calls fail in every run (tried by hand); one-element
-calls spend too little of their time in the race to fail in every one.
+C++ threads run the op structs in tight loops. Scripted loops, which hold no GIL, call ops on one
+element or on few, so that workers meet there all the time. Loops of Python use the classes. With
+plain loads and stores in csrc/cpu/ref.h and csrc/cpu/words.h or in csrc/python/counter.cpp, or
+without the lock of a mutex, every test of what is broken fails.
 """
 
 from __future__ import annotations
 
+import itertools
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from meaning import held
-from op_table import INTEGERS, NUMBERS
+from op_table import BITS, DTYPES, INTEGERS, NUMBERS
 from support import START_METHODS, TIMEOUT, run_processes, run_threads
 from torch import Tensor
 
 import caffe2op_atomics as package
-from caffe2op_atomics import ops
 
 atomics = torch.ops.atomics
 WORKERS = 3
-numbers = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
-
-
-def countable(dtype: torch.dtype, n: int) -> int:
-    """Return n, or as many of it as WORKERS can count to in floats that stop counting early."""
-    return min(n, int(2 / torch.finfo(dtype).eps) // WORKERS) if dtype.is_floating_point else n
-
-
-@torch.jit.script
-def fetch_adds(cell: Tensor, one: Tensor, n: int) -> None:
-    for _ in range(n):
-        torch.ops.atomics.fetch_add(cell, one)
-
-
-@torch.jit.script
-def fetch_subs(cell: Tensor, one: Tensor, n: int) -> None:
-    for _ in range(n):
-        torch.ops.atomics.fetch_sub(cell, one)
-
-
-@torch.jit.script
-def adds(cell: Tensor, one: Tensor, n: int) -> None:
-    for _ in range(n):
-        torch.ops.atomics.add_(cell, one)
-
-
-@torch.jit.script
-def subs(cell: Tensor, one: Tensor, n: int) -> None:
-    for _ in range(n):
-        torch.ops.atomics.sub_(cell, one)
-
-
-@torch.jit.script
-def compare_exchanges(cell: Tensor, one: Tensor, n: int) -> None:
-    for _ in range(n):
-        done = False
-        while not done:
-            old = torch.ops.atomics.load(cell)
-            _, success = torch.ops.atomics.compare_exchange(cell, old, old + one)
-            done = bool(success.item())
-
-
-@torch.jit.script
-def exchanges(cell: Tensor, taken: Tensor, n: int) -> None:
-    """Put tokens in, take out what is there: no token may be taken twice or get lost."""
-    for _ in range(n):
-        taken += torch.ops.atomics.exchange(cell, torch.ones_like(cell)).long()
 
 
 def test_op_structs_are_exact_on_tight_cpp_threads(tmp_path):
@@ -81,158 +37,178 @@ def test_op_structs_are_exact_on_tight_cpp_threads(tmp_path):
     assert len(result.stdout.splitlines()) > 200
 
 
-LOOPS = {
-    "fetch_add": (fetch_adds, 1),
-    "fetch_sub": (fetch_subs, -1),
-    "add_": (adds, 1),
-    "sub_": (subs, -1),
-    "compare_exchange": (compare_exchanges, 1),
+# The sizes of a target, and how often a worker runs a loop over it. A "number" is an operand of
+# the overloads for one element; "rows" are indexed, twice each in every call.
+TARGETS = {
+    "number": ((1,), 12_000),
+    "one": ((1,), 6000),
+    "neighbours": ((999,), 2000),
+    "strided": ((999, 2), 1000),
+    "rows of one": ((999,), 500),
+    "rows": ((27, 37), 500),
 }
+SOME = (torch.int64, torch.bfloat16)  # where the C++ threads have done the others
+SINGLE, DENSE, INDEXED = ["number", "one"], ["neighbours", "strided"], ["rows of one", "rows"]
 
 
-@numbers
-@pytest.mark.parametrize("op", LOOPS)
-def test_threads_lose_no_update_of_one_element(op, dtype):
-    loop, sign = LOOPS[op]
-    n = countable(dtype, 30_000)
-    cell = torch.zeros(1, dtype=dtype)
-    run_threads(WORKERS, lambda _: loop(cell, torch.ones(1, dtype=dtype), n))
-    assert cell.item() == held(dtype, sign * WORKERS * n)
+def contended(*cases: tuple[list[str], list[str], tuple[torch.dtype, ...]]) -> Any:
+    """Parametrize a test by kinds of targets, ops and dtypes."""
+    parameters = [
+        pytest.param(*case, id="-".join(map(str, case)))
+        for lists in cases
+        for case in itertools.product(*lists)
+    ]
+    return pytest.mark.parametrize(("kind", "op", "dtype"), parameters)
 
 
-@numbers
-def test_threads_lose_no_token_of_an_exchange(dtype):
-    n = countable(dtype, 30_000)
-    cell = torch.zeros(1, dtype=dtype)
-    taken = [torch.zeros(1, dtype=torch.int64) for _ in range(WORKERS)]
-    run_threads(WORKERS, lambda rank: exchanges(cell, taken[rank], n))
-    assert sum(t.item() for t in taken) + cell.item() == WORKERS * n
+def target_of(kind: str, dtype: torch.dtype, value: float = 0) -> Tensor:
+    target = torch.full(TARGETS[kind][0], value, dtype=dtype).share_memory_()
+    return target[:, 0] if kind == "strided" else target
 
 
-def dense_updates(_: int, target: Tensor, calls: int) -> None:
-    ones = torch.ones_like(target)
-    for _call in range(calls):
-        ops.add_(target, ones)
-        ops.fetch_add(target, ones)
-        ops.sub_(target, ones, alpha=-1)
-        ops.fetch_sub(target, ones)
-        ops.fetch_add_below(target, ones, 127)
-        ops.sub_(target, ones)
+def zeros_to_sum(like: Tensor) -> Tensor:
+    """Return what sums of a dtype are exact in, integers modulo 2**64."""
+    exact = torch.float64 if like.dtype.is_floating_point else torch.int64
+    return torch.zeros(like.shape, dtype=exact)
 
 
-SIZE, CALLS = 100_000, 20
+@cache
+def scripted(operand: str, *lines: str) -> Callable[..., None]:
+    body = "\n        ".join(lines).replace("@", "torch.ops.atomics.")
+    source = f"""
+def loop(n: int, target: Tensor, index: Tensor, sums: Tensor, up: {operand}, down: {operand}):
+    for _ in range(n):
+        {body}
+"""
+    return torch.jit.CompilationUnit(source).loop
 
 
-@numbers
-@pytest.mark.parametrize("strided", [False, True])
-def test_threads_lose_no_update_of_large_targets(strided, dtype):
-    target = torch.zeros(2, SIZE, dtype=dtype)[:, :: 2 if strided else 1]
-    run_threads(WORKERS, dense_updates, target, CALLS)
-    assert target.eq(2 * WORKERS * CALLS).all()
+def run_loop(
+    kind: str, target: Tensor, sums: Tensor, up: Tensor, down: Tensor, *lines: str
+) -> None:
+    """Run lines over and over, in which ``@`` stands before the name of an op."""
+    index = torch.arange(target.size(0)).repeat(2)
+    operands: list[Any] = [up, down]
+    if kind == "number":
+        operands = [operand.item() for operand in operands]
+    elif kind in INDEXED:
+        operands = [operand.expand_as(target)[index] for operand in operands]
+    loop = scripted(type(operands[0]).__name__, *lines)
+    loop(TARGETS[kind][1], target, index, sums, *operands)
 
 
-@numbers
-def test_processes_lose_no_update_of_large_targets(dtype):
-    target = torch.zeros(SIZE, dtype=dtype).share_memory_()
-    run_processes(WORKERS, dense_updates, target, CALLS)
-    assert target.eq(2 * WORKERS * CALLS).all()
+def add_and_take_back(rank: int, kind: str, op: str, target: Tensor) -> None:
+    """No sum of what workers may lose is zero, but by chance."""
+    dtype, step = target.dtype, (1, 5, 25)[rank]
+    up = torch.tensor(step, dtype=dtype)
+    down = up if "xor" in op else torch.tensor(held(dtype, -step), dtype=dtype)
+    at = "target, 0, index" if kind in INDEXED else "target"
+    run_loop(kind, target, target, up, down, f"@{op}({at}, up)", f"@{op}({at}, down)")
 
 
-def flip_own_bit(rank: int, target: Tensor, lost: Tensor) -> None:
-    """Set, clear and flip a bit of one's own in every element: nobody else may change it."""
-    mine = torch.full_like(target, 1 << rank)
-    for _call in range(CALLS):
-        lost += ops.fetch_or(target, mine).bitwise_and(mine).ne(0).sum()
-        lost += ops.fetch_xor(target, mine).bitwise_and(mine).eq(0).sum()
-        ops.or_(target, mine)
-        lost += ops.fetch_and(target, mine.bitwise_not()).bitwise_and(mine).eq(0).sum()
-        ops.xor_(target, mine)
-        ops.and_(target, mine.bitwise_not())
-
-
-@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
-def test_threads_lose_no_bit(dtype):
-    target = torch.zeros(SIZE, dtype=dtype)
-    lost = [torch.zeros((), dtype=torch.int64) for _ in range(WORKERS)]
-    run_threads(WORKERS, lambda rank: flip_own_bit(rank, target, lost[rank]))
-    assert sum(lost) == 0
+@contended(
+    (SINGLE + DENSE, ["add_", "sub_", "fetch_add", "fetch_sub"], NUMBERS),
+    (DENSE, ["xor_", "fetch_xor"], BITS),
+    (INDEXED, ["index_add_", "index_fetch_add"], NUMBERS),
+)
+def test_threads_lose_no_summand(kind, op, dtype):
+    target = target_of(kind, dtype)
+    run_threads(WORKERS, add_and_take_back, kind, op, target)
     assert target.eq(0).all()
 
 
-def flip(_: int, target: Tensor) -> None:
-    for _call in range(5 * CALLS):
-        ops.xor_(target, True)
+@contended((DENSE, ["add_", "fetch_sub"], NUMBERS), (INDEXED, ["index_fetch_add"], NUMBERS))
+def test_processes_lose_no_summand(kind, op, dtype):
+    target = target_of(kind, dtype)
+    run_processes(WORKERS, add_and_take_back, kind, op, target)
+    assert target.eq(0).all()
 
 
-def test_threads_lose_no_flip_of_a_bool():
-    target = torch.zeros(SIZE, dtype=torch.bool)
-    run_threads(WORKERS, flip, target)
+# Calls after which a cell that was up or down is up, and down. Each returns what it found.
+UP = {
+    "exchange": "@exchange(target, up)",
+    "compare_exchange": "@compare_exchange(target, down, up)[0]",
+    "fetch_max": "@fetch_max(target, up)",
+    "fetch_or": "@fetch_or(target, up)",
+    "fetch_add_below": "@fetch_add_below(target, up - down, up)[0]",
+    "fetch_add_checked": "@fetch_add_checked(target, up - down)[0]",
+    "index_exchange": "@index_exchange(target, 0, index, up)",
+    "index_compare_exchange": "@index_compare_exchange(target, 0, index, down, up)[0]",
+}
+DOWN = {
+    "exchange": "@exchange(target, down)",
+    "compare_exchange": "@compare_exchange(target, up, down)[0]",
+    "fetch_min": "@fetch_min(target, down)",
+    "fetch_and": "@fetch_and(target, down)",
+    "index_exchange": "@index_exchange(target, 0, index, down)",
+    "index_compare_exchange": "@index_compare_exchange(target, 0, index, up, down)[0]",
+}
+
+
+def find(rank: int, kind: str, target: Tensor, found: list[Tensor], *arguments: Any) -> None:
+    run_loop(kind, target, found[rank], *arguments)
+
+
+@contended(
+    (SINGLE, ["exchange", "compare_exchange", "fetch_max/fetch_min"], SOME),
+    (DENSE, ["exchange", "compare_exchange", "fetch_max/fetch_min"], DTYPES),
+    (SINGLE, ["fetch_or/fetch_and", "fetch_add_checked/exchange"], (torch.int64,)),
+    (DENSE, ["fetch_or/fetch_and"], BITS),
+    (DENSE, ["fetch_add_checked/exchange"], INTEGERS),
+    (SINGLE, ["fetch_add_below/exchange"], SOME),
+    (DENSE, ["fetch_add_below/exchange"], NUMBERS),
+    (INDEXED, ["index_exchange", "index_compare_exchange"], DTYPES),
+)
+def test_each_value_that_was_left_is_found_once(kind, op, dtype):
+    """What calls found, and what is there in the end, is what was there and what calls left."""
+    rise, _, fall = op.partition("/")
+    most = torch.iinfo(dtype).max if dtype in INTEGERS else 1
+    up, down = torch.tensor(most, dtype=dtype), torch.tensor(most - 1, dtype=dtype)
+    lines = f"sums += {UP[rise]}", f"sums += {DOWN[fall or rise]}"
+    times = 2 if kind in INDEXED else 1
+    left = most - 1 + WORKERS * TARGETS[kind][1] * times * (most + most - 1)
+    # What is lost and what is found twice may be the same in a single element.
+    for _ in range(3 if kind in SINGLE else 1):
+        target = target_of(kind, dtype, most - 1)
+        found = [zeros_to_sum(torch.cat([target] * times)) for _ in range(WORKERS)]
+        run_threads(WORKERS, find, kind, target, found, up, down, *lines)
+        total = target + sum(sum(found).chunk(times))
+        assert total.eq(held(total.dtype, left)).all()
+
+
+def lift_and_drop_own(rank: int, kind: str, op: str, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which cells are the worker's own, and how often it found them lifted."""
+    own = torch.arange(target.numel()).view(target.shape) % WORKERS == rank
+    lift, _, drop = op.partition("/")
+    at = "target, 0, index" if kind in INDEXED else "target"
+    look = "sums += @load(target)"
+    sums = zeros_to_sum(target)
+    lines = f"@{lift}({at}, up)", look, f"@{drop}({at}, down)", look
+    run_loop(kind, target, sums, own.to(target.dtype), own.logical_not().to(target.dtype), *lines)
+    return own, sums
+
+
+@contended(
+    (DENSE, ["max_/min_"], DTYPES),
+    (DENSE, ["or_/and_"], BITS),
+    (INDEXED, ["index_max_/index_min_"], DTYPES),
+    (INDEXED, ["index_or_/index_and_"], BITS),
+)
+def test_threads_leave_each_other_s_cells_alone(kind, op, dtype):
+    """Workers have cells that they alone lift and drop; others call the op on them in vain."""
+    target = target_of(kind, dtype)
+    for own, sums in run_threads(WORKERS, lift_and_drop_own, kind, op, target):
+        assert sums[own].eq(TARGETS[kind][1]).all()
     assert not target.any()
 
 
-def extremes(rank: int, low: Tensor, high: Tensor, lost: Tensor) -> None:
-    for step in range(CALLS):
-        mine = (step * WORKERS + rank) % 120
-        ops.max_(high, mine)
-        ops.fetch_min(low, 120 - mine)
-        lost += ops.load(high).lt(mine).sum() + ops.load(low).gt(120 - mine).sum()
-
-
-@numbers
-def test_threads_lose_no_extreme(dtype):
-    low, high = torch.full((SIZE,), 120, dtype=dtype), torch.zeros(SIZE, dtype=dtype)
-    lost = [torch.zeros((), dtype=torch.int64) for _ in range(WORKERS)]
-    run_threads(WORKERS, lambda rank: extremes(rank, low, high, lost[rank]))
-    assert sum(lost) == 0
-    assert high.eq(CALLS * WORKERS - 1).all()
-    assert low.eq(120 - (CALLS * WORKERS - 1)).all()
-
-
-def indexed_updates(rank: int, target: Tensor, calls: int) -> None:
-    """Add ``calls`` times to every row, twice in each call, in an order of one's own."""
-    generator = torch.Generator().manual_seed(rank)
-    rows = torch.arange(target.size(0)).repeat(2)
-    index = rows[torch.randperm(rows.numel(), generator=generator)]
-    for _call in range(calls):
-        ops.index_add_(target, 0, index, 1)
-        ops.index_fetch_add(target, 0, index, 1)
-
-
-@numbers
-@pytest.mark.parametrize("shape", [(20_000,), (2000, 40)])
-@pytest.mark.parametrize("run", [run_threads, run_processes])
-def test_indexed_adds_lose_no_update(run, shape, dtype):
-    target = torch.zeros(shape, dtype=dtype).share_memory_()
-    calls = 20
-    run(WORKERS, indexed_updates, target, calls)
-    assert target.eq(held(dtype, WORKERS * calls * 4)).all()
-
-
-def indexed_tokens(_: int, target: Tensor, taken: Tensor, index: Tensor) -> None:
-    for _call in range(20):
-        taken += ops.index_exchange(target, 0, index, 1).sum(dtype=torch.int64)
-        old, success = ops.index_compare_exchange(target, 0, index, 1, 0)
-        taken += old[success].sum(dtype=torch.int64)
-
-
-@numbers
-@pytest.mark.parametrize("shape", [(20_000,), (2000, 40)])
-def test_indexed_exchanges_lose_no_token(shape, dtype):
-    target = torch.zeros(shape, dtype=dtype)
-    taken = [torch.zeros((), dtype=torch.int64) for _ in range(WORKERS)]
-    index = torch.arange(shape[0]).repeat(2)
-    run_threads(WORKERS, lambda rank: indexed_tokens(rank, target, taken[rank], index))
-    put = WORKERS * 20 * 2 * target.numel()
-    assert sum(taken) + target.sum(dtype=torch.int64) == put
-
-
 def take_tickets(rank: int, counter: package.Counter, taken: Tensor, n: int) -> None:
-    for _ in range(n):
-        taken[counter.next()] = rank + 1
+    tickets = [counter.next() for _ in range(n)]
+    taken[torch.tensor(tickets)] = rank + 1
 
 
 def test_processes_take_each_ticket_of_a_counter_once(start_method):
-    n = 20_000
+    n = 50_000
     counter = package.Counter()
     taken = torch.zeros(WORKERS * n, dtype=torch.int32).share_memory_()
     run_processes(WORKERS, take_tickets, counter, taken, n, start_method=start_method)
@@ -271,7 +247,7 @@ def test_mutex_makes_racy_updates_exact(start_method):
 def locked_increments(mutex: Tensor, cell: Tensor, n: int) -> None:
     for _ in range(n):
         torch.ops.atomics.mutex_lock(mutex)
-        cell += 1
+        cell.copy_(cell + 1)
         torch.ops.atomics.mutex_unlock(mutex)
 
 
