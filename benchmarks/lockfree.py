@@ -22,9 +22,10 @@ the medians compared; torch uses one thread, every worker has a core of its own.
 Not reached, and why, on one machine of two cores (AMD EPYC, Zen 4, virtual), whose numbers are in
 docs/speed.md:
 
-- Dense float32 and int32, 64 K: 2.8x to 2.9x. A locked ``cmpxchg16b`` on a line in the cache takes 4.0 ns
-  and nothing overlaps with it, a 4-byte one 2.8 ns and a ``lock xadd`` 2.9: four of those to one is
-  2.9x, and the loop (objdump shows no other store in it) is within 2% of the bare instruction.
+- Dense float32 and int32, 64 K: 2.5x to 2.9x. A locked ``cmpxchg16b`` on a line in the cache takes
+  4.0 ns and nothing overlaps with it, a 4-byte one 2.8 ns and a ``lock xadd`` 2.9: four of those to
+  one is 2.9x, and the loop, in which objdump shows no store but the swaps, is within 2% of the bare
+  instruction.
 - bfloat16, 64 K: 4.8x. Of 0.58 ns an element 0.50 are the swap and 0.04 the call from Python.
 - ``fetch_add.default`` and ``.int``: perf finds a tenth of the time of a call in this library. The
   rest is torch's way from Python to any op that is not a method of Tensor: its own
