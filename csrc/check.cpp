@@ -24,9 +24,18 @@ void check_cpu(const char* op, const std::optional<Device>& device) {
   }
 }
 
-void check_same_dtype(const char* op, ScalarType target, const char* name, ScalarType other) {
+void check_same_dtype(const char* op, ScalarType target, const char* name, ScalarType other,
+                      const char* like) {
   if (other != target) {
-    fail(op, name, "have dtype " + dtype_name(target) + " like target", dtype_name(other));
+    fail(op, name, "have dtype " + dtype_name(target) + " like " + like, dtype_name(other));
+  }
+}
+
+void check_length(const char* op, const char* like, size_t expected, const char* name,
+                  size_t actual) {
+  if (actual != expected) {
+    fail(op, name, "have " + std::to_string(expected) + " elements like " + like,
+         std::to_string(actual));
   }
 }
 
@@ -38,6 +47,13 @@ void check_broadcast(const char* op, const View& target, const View& other) {
   }
   if (!fits) {
     fail(op, other.name, "broadcast to target's shape " + shape_name(target.dim, target.sizes),
+         shape_name(other.dim, other.sizes));
+  }
+}
+
+void check_same_shape(const char* op, const View& view, const View& other) {
+  if (!std::equal(view.sizes, view.sizes + view.dim, other.sizes, other.sizes + other.dim)) {
+    fail(op, other.name, "have shape " + shape_name(view.dim, view.sizes) + " like " + view.name,
          shape_name(other.dim, other.sizes));
   }
 }

@@ -16,13 +16,19 @@ namespace atomics {
 void check_device(const char* op, const Tensor& target, const char* name, const Tensor& other,
                   const char* like = "target");
 
-void check_same_dtype(const char* op, ScalarType target, const char* name, ScalarType other);
+void check_same_dtype(const char* op, ScalarType target, const char* name, ScalarType other,
+                      const char* like = "target");
 
 // A create op asks for no device or for the CPU: locks and flags live nowhere else.
 void check_cpu(const char* op, const std::optional<Device>& device);
 
 void check_broadcast(const char* op, const View& target, const View& other);
+void check_same_shape(const char* op, const View& view, const View& other);
 void check_one_element(const char* op, const View& view);
+
+// Lists that belong together are of one length.
+void check_length(const char* op, const char* like, size_t expected, const char* name,
+                  size_t actual);
 
 // `other`, the caller's number, survives the trip into T.
 template <class T>

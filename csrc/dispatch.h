@@ -20,6 +20,7 @@ using Integers = TypeList<uint8_t, int8_t, int16_t, int32_t, int64_t>;
 using IntegersAndBool = TypeList<bool, uint8_t, int8_t, int16_t, int32_t, int64_t>;
 using Floats = TypeList<Half, BFloat16, float, double>;
 using SmallFloats = TypeList<Half, BFloat16>;
+using FusedTypes = TypeList<float, double, BFloat16>;  // of parameters that an optimizer steps
 using Indices = TypeList<int32_t, int64_t>;
 
 // The types of an op's dtypes, see ops/cell.h.

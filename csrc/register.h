@@ -8,6 +8,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "check.h"
 #include "ops/table.h"
@@ -42,9 +43,25 @@ class Boxed<Kernel, Result(Args...)> {
   static T take(StableIValue value) {
     if constexpr (std::is_same_v<T, Tensor>) {
       return Tensor(torch::stable::detail::to<AtenTensorHandle>(value));
+    } else if constexpr (std::is_same_v<T, std::vector<Tensor>>) {
+      return take_list(torch::stable::detail::to<StableListHandle>(value));
     } else {
       return torch::stable::detail::to<T>(value);
     }
+  }
+
+  static std::vector<Tensor> take_list(StableListHandle list) {
+    size_t size = 0;
+    TORCH_ERROR_CODE_CHECK(torch_list_size(list, &size));
+    std::vector<Tensor> tensors;
+    tensors.reserve(size);
+    for (size_t k = 0; k < size; ++k) {
+      StableIValue item = 0;
+      TORCH_ERROR_CODE_CHECK(torch_list_get_item(list, k, &item));
+      tensors.push_back(take<Tensor>(item));
+    }
+    TORCH_ERROR_CODE_CHECK(torch_delete_list(list));
+    return tensors;
   }
 
   // torch passes None where a schema says Tensor.
@@ -53,6 +70,9 @@ class Boxed<Kernel, Result(Args...)> {
     const std::string name = Kernel::name();
     fail(name.substr(0, name.find('.')).c_str(), "argument " + std::to_string(position + 1),
          "be a tensor", "None");
+  }
+  static void check_given(size_t position, const std::vector<Tensor>& tensors) {
+    for (const Tensor& each : tensors) check_given(position, each);
   }
   template <class T>
   static void check_given(size_t, const T&) {}

@@ -96,6 +96,46 @@ STABLE_TORCH_LIBRARY(atomics, m) {
   m.def("mutex_consistent(Tensor(a!) mutex, int i=0) -> ()");
   m.def("mutex_owner(Tensor(a!) mutex, int i=0) -> int");
 
+  m.def("mutex_recoveries(Tensor(a!) mutex) -> (int recoveries, int torn_stripes)");
+
+  // Guarded: under a bank of mutexes over the stripes of target's storage. `first` is the mutex of
+  // the storage's byte 0.
+  m.def(
+      "guarded_add_(Tensor(a!) mutex, Tensor(b!) target, Tensor other, float alpha=1, int first=0)"
+      " -> ()");
+  m.def(
+      "guarded_load(Tensor(a!) mutex, Tensor(b!) target, bool consistent=False, int first=0)"
+      " -> Tensor");
+  m.def("guarded_store_(Tensor(a!) mutex, Tensor(b!) target, Tensor other, int first=0) -> ()");
+  m.def(
+      "guarded_exchange(Tensor(a!) mutex, Tensor(b!) target, Tensor other, int first=0)"
+      " -> Tensor");
+  m.def(
+      "guarded_index_add_(Tensor(a!) mutex, Tensor(b!) target, int dim, Tensor index,"
+      " Tensor source, float alpha=1, int first=0) -> ()");
+  m.def(
+      "guarded_copy_(Tensor(a!)[] mutex, Tensor(b!)[] target, int[] first, Tensor(c!)[] out,"
+      " Tensor(d!)[] source) -> ()");
+  m.def(
+      "guarded_sgd_(Tensor(a!) mutex, Tensor(b!)[] params, Tensor[] grads,"
+      " Tensor(c!)[] momentum_buffers, Tensor(d!) steps, int[] first, *, float lr,"
+      " float momentum=0, float dampening=0, float weight_decay=0, bool nesterov=False,"
+      " bool maximize=False) -> ()");
+  m.def(
+      "guarded_adagrad_(Tensor(a!) mutex, Tensor(b!)[] params, Tensor[] grads,"
+      " Tensor(c!)[] state_sums, Tensor(d!) steps, int[] first, *, float lr, float lr_decay=0,"
+      " float weight_decay=0, float eps=1e-10, bool maximize=False) -> ()");
+  m.def(
+      "guarded_index_adagrad_(Tensor(a!) mutex, Tensor(b!) target, int dim, Tensor index,"
+      " Tensor source, Tensor(c!) state_sum, Tensor(d!) steps, int first=0, *, float lr,"
+      " float lr_decay=0, float eps=1e-10, bool maximize=False) -> ()");
+  m.def(
+      "guarded_adam_(Tensor(a!) mutex, Tensor(b!)[] params, Tensor[] grads,"
+      " Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs,"
+      " Tensor(f!) steps, int[] first, *, float lr, float beta1=0.9, float beta2=0.999,"
+      " float eps=1e-8, float weight_decay=0, bool decoupled_weight_decay=False,"
+      " bool amsgrad=False, bool maximize=False) -> ()");
+
   // Caffe2's ops. The flag is an int32 tensor of shape [1].
   m.def(
       "atomic_fetch_add(Tensor(a!) mutex, Tensor(b!) mut_value, Tensor increment)"

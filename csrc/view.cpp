@@ -127,6 +127,13 @@ View::View(const char* name, const Tensor& tensor)
   }
 }
 
+std::vector<View> views(const char* name, const std::vector<Tensor>& tensors) {
+  std::vector<View> all;
+  all.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) all.emplace_back(name, tensor);
+  return all;
+}
+
 Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType device) {
   std::array<int64_t, 8> few;
   std::vector<int64_t> many;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace atomics {
 
@@ -58,6 +59,9 @@ struct View {
   int64_t numel;
   const void* data;  // of the first element; mutable_data_ptr() may be another one
 };
+
+// Views of a list, all of one name.
+std::vector<View> views(const char* name, const std::vector<Tensor>& tensors);
 
 // A new contiguous tensor. The C shim spares the two trips through the dispatcher of empty_like.
 Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType device);

@@ -2,6 +2,7 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "guarded.h"
 #include "memory.h"
 #include "mutex/robust_mutex.h"
 #include "mutex_slot.h"
@@ -96,8 +97,23 @@ struct MutexOwner {
   }
 };
 
+struct MutexRecoveries {
+  static std::string name() { return "mutex_recoveries"; }
+
+  static std::tuple<int64_t, int64_t> call(const Tensor& mutex) {
+    auto stripes = stripes_of("mutex_recoveries", mutex);
+    mutex::Deaths all;
+    for (int64_t i = 0; i < stripes.count(); ++i) {
+      const mutex::Deaths deaths = stripes.deaths(i);
+      all.recoveries += deaths.recoveries;
+      all.torn += deaths.torn;
+    }
+    return {all.recoveries, all.torn};
+  }
+};
+
 using Kernels = TypeList<CreateMutexLike, MutexInit, MutexLock, MutexTryLock, MutexUnlock,
-                         MutexConsistent, MutexOwner>;
+                         MutexConsistent, MutexOwner, MutexRecoveries>;
 
 }  // namespace
 

@@ -1,52 +1,14 @@
-// The Meta kernels: what an op returns, for tracing. Sizes may be symbols here, so nothing may ask
-// for them; devices, dtypes and numbers are checked, so that a trace does not pass what a run
-// refuses. Ops that return numbers have no Meta kernel on purpose: with one, torch.export would
-// bake its 0 into the program.
-#include <torch/csrc/stable/ops.h>
-
-#include "../check.h"
-#include "../dispatch.h"
-#include "../register.h"
+// The Meta kernels of all but the guarded ops: what an op returns, for tracing. Ops that return
+// numbers have no Meta kernel on purpose: with one, torch.export would bake its 0 into the program.
+#include "shapes.h"
 
 namespace atomics::meta {
 
 namespace {
 
-namespace shim = torch::stable::detail;
-
-// aten::empty_like, contiguous as the results of all our ops are, without looking at the sizes.
-Tensor contiguous_like(const Tensor& tensor, ScalarType dtype) {
-  AtenTensorHandle argument = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(tensor.get(), &argument));
-  std::array<StableIValue, 6> stack{shim::from(argument),
-                                    shim::from(std::optional<ScalarType>(dtype)),
-                                    shim::from(std::nullopt),
-                                    shim::from(std::nullopt),
-                                    shim::from(std::nullopt),
-                                    shim::from(std::optional<torch::headeronly::MemoryFormat>(
-                                        torch::headeronly::MemoryFormat::Contiguous))};
-  TORCH_ERROR_CODE_CHECK(
-      torch_call_dispatcher("aten::empty_like", "", stack.data(), TORCH_ABI_VERSION));
-  return Tensor(shim::to<AtenTensorHandle>(stack[0]));
-}
-
-Tensor contiguous_like(const Tensor& tensor) {
-  return contiguous_like(tensor, tensor.scalar_type());
-}
-
-void check_operand(const char* op, const Tensor& target, const char* name, const Tensor& other) {
-  check_device(op, target, name, other);
-  check_same_dtype(op, target.scalar_type(), name, other.scalar_type());
-}
-
 template <class Op>
 void check_target(const char* op, const Tensor& target) {
   check_dtype(op, "target", target.scalar_type(), TypesOf<Op>{});
-}
-
-void check_index(const char* op, const Tensor& target, const Tensor& index) {
-  check_device(op, target, "index", index);
-  check_dtype(op, "index", index.scalar_type(), Indices{});
 }
 
 struct LoadShape {

@@ -48,6 +48,12 @@ Held* HeldMutexes::find(const Header& wanted) {
   return found == held_.end() ? nullptr : &*found;
 }
 
+bool HeldMutexes::has_of_bank(const Header& wanted) const {
+  return std::any_of(held_.begin(), held_.end(), [&](const Held& each) {
+    return std::equal(wanted.id, wanted.id + 2, each.pin.slot().header.id);
+  });
+}
+
 void HeldMutexes::check_room(const char* op) const {
   if (static_cast<int64_t>(held_.size()) >= kMostSlots) {
     fail(op, "calling thread", "hold fewer than " + std::to_string(kMostSlots) + " mutexes",

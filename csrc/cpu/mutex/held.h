@@ -21,6 +21,7 @@ class HeldMutexes {
   void add(Held held) { held_.push_back(std::move(held)); }
   void remove(const Held& held);
   Held* find(const Header& header);  // by id and slot; null if not held
+  bool has_of_bank(const Header& header) const;
   Held& last() { return held_.back(); }
 
   // Raises if the thread holds as many as the kernel would recover.

@@ -22,6 +22,8 @@ using ClockLock = int (*)(pthread_mutex_t*, clockid_t, const timespec*);
 // glibc 2.30 brought it, and torch's wheels still run on 2.28.
 const auto clock_lock = reinterpret_cast<ClockLock>(dlsym(RTLD_DEFAULT, "pthread_mutex_clocklock"));
 
+}  // namespace
+
 int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait) {
   const clockid_t clock = clock_lock ? CLOCK_MONOTONIC : CLOCK_REALTIME;
   timespec until{};
@@ -31,6 +33,15 @@ int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait) {
   until.tv_nsec = nanoseconds % 1'000'000'000;
   return clock_lock ? clock_lock(mutex, clock, &until) : pthread_mutex_timedlock(mutex, &until);
 }
+
+void note_death(Slot& slot) {
+  __atomic_fetch_add(&slot.header.recoveries, 1, __ATOMIC_RELAXED);
+  uint64_t& steps = slot.stripe.torn_and_in_step;
+  if (steps % 2 == 1) __atomic_store_n(&steps, steps + 1, __ATOMIC_RELAXED);
+  pthread_mutex_consistent(&slot.mutex);
+}
+
+namespace {
 
 [[noreturn]] void fail_owner(const char* op, const std::string& rule, uint32_t owner) {
   fail(op, "mutex", rule,
@@ -57,8 +68,7 @@ std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, in
       const bool mine = turn_is(caller, turn);
       uint32_t news = __atomic_load_n(&slot.header.news, __ATOMIC_RELAXED);
       if (error == EOWNERDEAD) {
-        __atomic_fetch_add(&slot.header.recoveries, 1, __ATOMIC_RELAXED);
-        pthread_mutex_consistent(&slot.mutex);
+        note_death(slot);
         if (news == kNone) news = kOwnerDied;
       }
       if (mine && news != kLost) {

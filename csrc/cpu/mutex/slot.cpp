@@ -84,11 +84,11 @@ Header read_header_after_wait(const char* op, const Slot* slot) {
   return check_header(op, copy);
 }
 
-uint32_t owner_of(const Slot* slot) {
-  constexpr uint32_t kThreadId = 0x3fffffff;  // the bits above are the kernel's flags
-  const auto* word = &slot->mutex.__data.__lock;
-  return static_cast<uint32_t>(__atomic_load_n(word, __ATOMIC_RELAXED)) & kThreadId;
+uint32_t lock_word(const Slot& slot) {
+  return static_cast<uint32_t>(__atomic_load_n(&slot.mutex.__data.__lock, __ATOMIC_RELAXED));
 }
+
+uint32_t owner_of(const Slot* slot) { return lock_word(*slot) & kThreadIdBits; }
 
 bool turn_is(const Slot* slot, uint16_t turn) {
   return __atomic_load_n(&slot->header.turn, __ATOMIC_RELAXED) == turn;

@@ -1,4 +1,4 @@
-// The layout of one mutex in shared memory: 64 bytes that say what it is, 64 bytes of robust
+// The layout of one mutex in shared memory: 64 bytes that say what it is, 64 bytes with a robust
 // pthread mutex, so that neither straddles a page. A bank is an array of slots. No torch header.
 #pragma once
 
@@ -46,10 +46,24 @@ struct Header {
   uint32_t recoveries;  // owners that died, ever
 };
 
+// What guarded ops keep beside the lock, in its cache line and under it: twice the number of steps
+// that a death tore, plus 1 while the holder changes several tensors together. So that a death ends
+// such a step, and is counted, by one store.
+struct Stripe {
+  uint64_t torn_and_in_step;
+  uint64_t unused;
+};
+
 struct alignas(64) Slot {
   Header header;
   alignas(64) pthread_mutex_t mutex;
+  alignas(16) Stripe stripe;
 };
+
+// The lock word as the kernel and glibc write it: a thread's id and two flags.
+constexpr uint32_t kOwnerDiedBit = 0x40000000;
+constexpr uint32_t kThreadIdBits = 0x3fffffff;
+uint32_t lock_word(const Slot& slot);
 
 // Makes `count` unlocked mutexes of the zeroed, shared memory at `slots`.
 void init(const char* op, Slot* slots, int64_t count);
@@ -69,8 +83,9 @@ bool turn_is(const Slot* slot, uint16_t turn);
 bool turn_is_after_wait(const Slot* slot, uint16_t turn);
 
 static_assert(sizeof(Header) == 64);
-static_assert(sizeof(pthread_mutex_t) <= 64);
+static_assert(sizeof(pthread_mutex_t) <= 48);
 static_assert(offsetof(Slot, mutex) == 64);
+static_assert(offsetof(Slot, stripe) == 112);
 static_assert(sizeof(Slot) == 128);
 
 }  // namespace atomics::mutex

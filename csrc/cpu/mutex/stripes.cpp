@@ -1,0 +1,134 @@
+#include "stripes.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <string>
+
+#include "../../fail.h"
+#include "held.h"
+#include "robust_mutex.h"
+
+namespace atomics::mutex {
+
+namespace {
+
+// Most stripes are held for a microsecond or two, less than it takes to sleep and be woken.
+constexpr int kSpins = 100;
+constexpr std::chrono::milliseconds kSlice{50};
+
+void pause() {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#else
+  asm volatile("yield");
+#endif
+}
+
+// The compiler must keep the order of the marks of a step and its stores. The processor does: what
+// a killed thread has executed is all there for whom the kernel gives its lock.
+void keep_order() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+
+}  // namespace
+
+Stripes::Stripes(const char* op, const Slot* slots, int64_t count)
+    : op_(op),
+      caller_(slots),
+      count_(count),
+      is_power_of_two_((count & (count - 1)) == 0),
+      pin_([&] {
+        const Header header = read_header(op, slots);
+        if (header.slot + count > header.slots) {
+          fail(op, "mutex", "be one bank", "the mutexes of several, side by side");
+        }
+        if (held_mutexes().has_of_bank(header)) {
+          fail(op, "mutex", "have no mutex that the calling thread holds", "one that it holds");
+        }
+        return Pin(op, slots, header);
+      }()) {}
+
+void Stripes::verify(int64_t i) {
+  if (verified_) return;
+  lock(i);
+  unlock(i);
+}
+
+void Stripes::lock(int64_t i) {
+  for (;;) {
+    bool waited = false;
+    acquire(i, waited);
+    if (verified_) return;
+    // As with a single mutex: whether the turn changes at the caller's address as well.
+    Slot& mine = slot(i);
+    const auto turn = static_cast<uint16_t>(mine.header.turn + 1);
+    __atomic_store_n(&mine.header.turn, turn, __ATOMIC_RELAXED);
+    verified_ = waited ? turn_is_after_wait(caller_ + i, turn) : turn_is(caller_ + i, turn);
+    if (verified_) return;
+    unlock(mine);
+    pin_.forget();
+    pin_ = Pin(op_, caller_, read_header_after_wait(op_, caller_));
+  }
+}
+
+void Stripes::acquire(int64_t i, bool& waited) {
+  Slot& slot = this->slot(i);
+  int error = pthread_mutex_trylock(&slot.mutex);
+  for (int spin = 0; error == EBUSY && spin < kSpins; ++spin) {
+    pause();
+    if ((lock_word(slot) & kThreadIdBits) == 0) error = pthread_mutex_trylock(&slot.mutex);
+  }
+  while (error == EBUSY || error == ETIMEDOUT) {
+    waited = true;
+    error = lock_for(&slot.mutex, kSlice);
+  }
+  if (error == EOWNERDEAD) {
+    note_death(slot);
+    // For who locks this mutex by itself: it may have been such a holder that died.
+    if (__atomic_load_n(&slot.header.news, __ATOMIC_RELAXED) == kNone) {
+      __atomic_store_n(&slot.header.news, kOwnerDied, __ATOMIC_RELAXED);
+    }
+  } else if (error != 0) {
+    fail(op_, "mutex", "be lockable", std::strerror(error));
+  }
+  if (__atomic_load_n(&slot.header.news, __ATOMIC_RELAXED) == kLost) {
+    unlock(slot);
+    fail(op_, "mutex", "be repaired with mutex_consistent before it is unlocked after a death",
+         "mutex " + std::to_string(i) + ", which was not, and is lost");
+  }
+}
+
+void Stripes::unlock(Slot& slot) { pthread_mutex_unlock(&slot.mutex); }
+
+void Stripes::begin_step(int64_t i) {
+  ++slot(i).stripe.torn_and_in_step;
+  keep_order();
+}
+
+void Stripes::end_step(int64_t i) {
+  keep_order();
+  --slot(i).stripe.torn_and_in_step;
+}
+
+Deaths Stripes::deaths(int64_t i) {
+  if (!verified_ || (lock_word(slot(i)) & kOwnerDiedBit) != 0) {
+    lock(i);
+    unlock(i);
+  }
+  const auto steps = __atomic_load_n(&slot(i).stripe.torn_and_in_step, __ATOMIC_RELAXED);
+  return {__atomic_load_n(&slot(i).header.recoveries, __ATOMIC_RELAXED),
+          static_cast<int64_t>(steps / 2)};
+}
+
+Backing Stripes::backing_of(int64_t i) const {
+  Backing backing = pin_.bank().backing;
+  backing.offset += sizeof(Slot) * static_cast<uint64_t>(&slot(i) - pin_.bank().slots);
+  return backing;
+}
+
+int64_t start_of_thread(int64_t count) {
+  // Fibonacci hashing (Knuth, TAOCP 6.4) spreads neighbouring ids evenly.
+  const uint64_t hash = thread_id() * 0x9E3779B97F4A7C15u;
+  return static_cast<int64_t>((hash >> 32) * static_cast<uint64_t>(count) >> 32);
+}
+
+}  // namespace atomics::mutex

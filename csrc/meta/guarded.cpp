@@ -1,0 +1,137 @@
+// The Meta kernels of the guarded ops: what they return, for tracing, and the checks that need no
+// sizes, see shapes.h.
+#include "shapes.h"
+
+namespace atomics::meta {
+
+namespace {
+
+void check_target(const char* op, const Tensor& mutex, const Tensor& target) {
+  check_device(op, mutex, "target", target, "mutex");
+  check_dtype(op, "target", target.scalar_type(), TypesOf<Load>{});
+}
+
+struct GuardedAddShape {
+  static constexpr const char* kName = "guarded_add_";
+  static std::string name() { return kName; }
+  static void call(const Tensor& mutex, const Tensor& target, const Tensor& other, double alpha,
+                   int64_t) {
+    check_target(kName, mutex, target);
+    check_dtype(kName, "target", target.scalar_type(), TypesOf<Add>{});
+    check_alpha(kName, target.scalar_type(), alpha);
+    check_operand(kName, target, "other", other);
+  }
+};
+
+struct GuardedLoadShape {
+  static constexpr const char* kName = "guarded_load";
+  static std::string name() { return kName; }
+  static Tensor call(const Tensor& mutex, const Tensor& target, bool, int64_t) {
+    check_target(kName, mutex, target);
+    return contiguous_like(target);
+  }
+};
+
+struct GuardedStoreShape {
+  static constexpr const char* kName = "guarded_store_";
+  static std::string name() { return kName; }
+  static void call(const Tensor& mutex, const Tensor& target, const Tensor& other, int64_t) {
+    check_target(kName, mutex, target);
+    check_operand(kName, target, "other", other);
+  }
+};
+
+struct GuardedExchangeShape {
+  static constexpr const char* kName = "guarded_exchange";
+  static std::string name() { return kName; }
+  static Tensor call(const Tensor& mutex, const Tensor& target, const Tensor& other, int64_t) {
+    check_target(kName, mutex, target);
+    check_operand(kName, target, "other", other);
+    return contiguous_like(target);
+  }
+};
+
+struct GuardedIndexAddShape {
+  static constexpr const char* kName = "guarded_index_add_";
+  static std::string name() { return kName; }
+  static void call(const Tensor& mutex, const Tensor& target, int64_t, const Tensor& index,
+                   const Tensor& source, double alpha, int64_t) {
+    check_target(kName, mutex, target);
+    check_dtype(kName, "target", target.scalar_type(), TypesOf<Add>{});
+    check_alpha(kName, target.scalar_type(), alpha);
+    check_index(kName, target, index);
+    check_operand(kName, target, "source", source);
+  }
+};
+
+using Tensors = std::vector<Tensor>;
+
+struct GuardedCopyShape {
+  static constexpr const char* kName = "guarded_copy_";
+  static std::string name() { return kName; }
+  static void call(const Tensors&, const Tensors& target, const std::vector<int64_t>& first,
+                   const Tensors& out, const Tensors& source) {
+    check_length(kName, "target", target.size(), "first", first.size());
+    check_length(kName, "out", out.size(), "source", source.size());
+  }
+};
+
+void check_step(const char* op, const Tensors& params, const Tensors& grads,
+                const std::vector<int64_t>& first) {
+  check_length(op, "params", params.size(), "grads", grads.size());
+  check_length(op, "params", params.size(), "first", first.size());
+  for (const Tensor& each : params) check_dtype(op, "params", each.scalar_type(), FusedTypes{});
+}
+
+struct GuardedSgdShape {
+  static constexpr const char* kName = "guarded_sgd_";
+  static std::string name() { return kName; }
+  static void call(const Tensor&, const Tensors& params, const Tensors& grads, const Tensors&,
+                   const Tensor&, const std::vector<int64_t>& first, double, double, double, double,
+                   bool, bool) {
+    check_step(kName, params, grads, first);
+  }
+};
+
+struct GuardedAdagradShape {
+  static constexpr const char* kName = "guarded_adagrad_";
+  static std::string name() { return kName; }
+  static void call(const Tensor&, const Tensors& params, const Tensors& grads, const Tensors&,
+                   const Tensor&, const std::vector<int64_t>& first, double, double, double, double,
+                   bool) {
+    check_step(kName, params, grads, first);
+  }
+};
+
+struct GuardedIndexAdagradShape {
+  static constexpr const char* kName = "guarded_index_adagrad_";
+  static std::string name() { return kName; }
+  static void call(const Tensor& mutex, const Tensor& target, int64_t, const Tensor& index,
+                   const Tensor& source, const Tensor&, const Tensor&, int64_t, double, double,
+                   double, bool) {
+    check_target(kName, mutex, target);
+    check_dtype(kName, "target", target.scalar_type(), FusedTypes{});
+    check_index(kName, target, index);
+    check_operand(kName, target, "source", source);
+  }
+};
+
+struct GuardedAdamShape {
+  static constexpr const char* kName = "guarded_adam_";
+  static std::string name() { return kName; }
+  static void call(const Tensor&, const Tensors& params, const Tensors& grads, const Tensors&,
+                   const Tensors&, const Tensors&, const Tensor&, const std::vector<int64_t>& first,
+                   double, double, double, double, double, bool, bool, bool) {
+    check_step(kName, params, grads, first);
+  }
+};
+
+using Shapes = TypeList<GuardedAddShape, GuardedLoadShape, GuardedStoreShape, GuardedExchangeShape,
+                        GuardedIndexAddShape, GuardedCopyShape, GuardedSgdShape,
+                        GuardedAdagradShape, GuardedIndexAdagradShape, GuardedAdamShape>;
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, Meta, m) { implement(m, Shapes{}); }
+
+}  // namespace atomics::meta
