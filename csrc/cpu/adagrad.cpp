@@ -57,30 +57,30 @@ struct GuardedIndexAdagrad {
     }
     check_steps(kName, counts, 1);
     auto stripes = stripes_of(kName, mutex);
-    const auto copy = copy_index(kName, rows, params.sizes[0]);
+    std::optional<StripeOrder> order;
+    if (rows.numel > 0) order.emplace(kName, stripes, params, first, rows);
     const int64_t number = next_step(counts, 0);
     if (grads.numel == 0) return;
 
-    const StripeOrder order(stripes, params, first, copy);
     const int64_t width = grads.numel / rows.numel;
     const Rows to(writable(params));
     const Rows from(readable(grads));
     const Rows states(writable(sums));
     dispatch(FusedTypes{}, params.dtype, [&]<class T>() {
       const auto step = step_of<Moment<T>>(number, lr, lr_decay, 0, eps, maximize);
-      order.for_each(
-          kName, stripes, width, [&](const uint32_t* at, const uint32_t* last, int64_t i) {
-            stripes.begin_step(i);
-            for (; at != last; ++at) {
-              const Row sum = states[copy[*at]];
-              if (row_wise) {
-                step_row<T>(to[copy[*at]], from[*at], as<Moment<T>>(sum.data), width, step);
-              } else {
-                step_elements<T>(to[copy[*at]], from[*at], sum, width, step);
-              }
-            }
-            stripes.end_step(i);
-          });
+      const auto soon = [&](int64_t row) __attribute__((always_inline)) {
+        __builtin_prefetch(to[row].data, 1);
+        __builtin_prefetch(states[row].data, 1);
+      };
+      order->for_each(stripes, width, soon, [&](uint32_t place, int64_t row, int64_t i) {
+        stripes.begin_step(i);
+        if (row_wise) {
+          step_row<T>(to[row], from[place], as<Moment<T>>(states[row].data), width, step);
+        } else {
+          step_elements<T>(to[row], from[place], states[row], width, step);
+        }
+        stripes.end_step(i);
+      });
     });
   }
 

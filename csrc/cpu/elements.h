@@ -44,21 +44,22 @@ class SlotTable {
   }
 };
 
+// Makes the sum of each row's sources and calls use(rows, count, take): the rows that have any,
+// each of which has to be asked for its sum by take(row), which forgets it.
+//
 // Each row's slot holds its sum as the bits that differ from those of the op's identity: zeros are
-// no source yet, of every op and dtype. An index is read once and checked; nothing is written to
-// the target before all of them are.
-template <class Op, class C, class Index, class Scale>
-void update_by_table(const char* op, const Operand& cells, const View& index, const Operand& source,
-                     Scale scale) {
+// no source yet, of every op and dtype. An index is read once and checked; `use` is called when all
+// of them are.
+template <class Op, class C, class Index, class Use>
+void sum_by_table(const char* op, int64_t row_count, const View& index, const Operand& source,
+                  Use&& use) {
   using Sum = Widened<C>;
   using Slot = Bits<Sum>;
   const auto none = std::bit_cast<Slot>(Op::template identity<Sum>());
   const auto sum_of = [&](Slot slot) { return std::bit_cast<Sum>(static_cast<Slot>(slot ^ none)); };
-  const auto row_count = static_cast<uint64_t>(cells.sizes[0]);
-  SlotTable table(cells.sizes[0], sizeof(Slot));
+  SlotTable table(row_count, sizeof(Slot));
   auto* const slots = table.slots<Slot>();
 
-  const int64_t cell_step = cells.strides[0] * cells.itemsize;
   const int64_t index_step = index.strides[0];
   const int64_t source_step = source.strides[0] * source.itemsize;
 
@@ -70,9 +71,9 @@ void update_by_table(const char* op, const Operand& cells, const View& index, co
   char* other = source.data;
   for (int64_t left = index.numel; left > 0; --left, next += index_step, other += source_step) {
     const auto row = static_cast<uint64_t>(__atomic_load_n(next, __ATOMIC_RELAXED));
-    if (row >= row_count) [[unlikely]] {
+    if (row >= static_cast<uint64_t>(row_count)) [[unlikely]] {
       for (size_t k = 0; k < count; ++k) slots[rows[k]] = 0;
-      fail_index(op, index, static_cast<int64_t>(row), cells.sizes[0]);
+      fail_index(op, index, static_cast<int64_t>(row), row_count);
     }
     Slot& slot = slots[row];
     rows[count] = static_cast<uint32_t>(row);
@@ -80,11 +81,24 @@ void update_by_table(const char* op, const Operand& cells, const View& index, co
     const Sum sum = Op::combine(sum_of(slot), static_cast<Sum>(as<C>(other)));
     slot = std::bit_cast<Slot>(sum) ^ none;
   }
-  for (size_t k = 0; k < count; ++k) {
-    const Sum sum = sum_of(slots[rows[k]]);
-    slots[rows[k]] = 0;
-    Op::apply(Ref<C, Bulk>(&as<C>(cells.data + rows[k] * cell_step)), scale(sum));
-  }
+  use(rows.data(), count, [&](uint32_t row) {
+    const Sum sum = sum_of(slots[row]);
+    slots[row] = 0;
+    return sum;
+  });
+}
+
+template <class Op, class C, class Index, class Scale>
+void update_by_table(const char* op, const Operand& cells, const View& index, const Operand& source,
+                     Scale scale) {
+  const int64_t step = cells.strides[0] * cells.itemsize;
+  sum_by_table<Op, C, Index>(op, cells.sizes[0], index, source,
+                             [&](const uint32_t* rows, size_t count, auto&& take) {
+                               for (size_t k = 0; k < count; ++k) {
+                                 const Ref<C, Bulk> cell(&as<C>(cells.data + rows[k] * step));
+                                 Op::apply(cell, scale(take(rows[k])));
+                               }
+                             });
 }
 
 template <class Op, class C, class Scale>

@@ -1,32 +1,70 @@
 #include "stripe_order.h"
 
-#include <numeric>
+#include "rows.h"
 
 namespace atomics::cpu {
 
-StripeOrder::StripeOrder(const mutex::Stripes& stripes, const View& target, int64_t first,
-                         const std::vector<int64_t>& index)
-    : mutexes_(stripes.count()),
+namespace {
+
+// Calls visit(i, row) for every index, the last one first. Each is read once: another process may
+// change it.
+template <class Visit>
+void for_each_index(const char* op, const View& index, int64_t row_count, Visit visit) {
+  dispatch(Indices{}, index.dtype, [&]<class T>() {
+    const auto* const data = static_cast<const T*>(index.data);
+    const int64_t stride = index.strides[0];
+    for (int64_t i = index.numel - 1; i >= 0; --i) {
+      const int64_t row = data[i * stride];
+      if (row < 0 || row >= row_count) fail_index(op, index, row, row_count);
+      visit(i, row);
+    }
+  });
+}
+
+}  // namespace
+
+StripeOrder::StripeOrder(const char* op, const mutex::Stripes& stripes, const View& target,
+                         int64_t first, const View& index)
+    : op_(op),
+      mutexes_(stripes.count()),
+      count_(index.numel),
       place_(target, first),
-      index_(index.data()),
       distance_(target.strides[0] * target.itemsize),
-      row_bytes_((last_offset(target) + 1) * target.itemsize - distance_ * (target.sizes[0] - 1)),
-      start_(static_cast<size_t>(mutexes_) + 2),
-      places_(index.size()) {
-  std::vector<uint16_t> mutex_of(index.size());
-  for (size_t i = 0; i < index.size(); ++i) {
-    const int64_t byte = byte_of(index[i]);
-    const bool crosses =
-        byte / mutex::kStripeBytes != (byte + row_bytes_ - 1) / mutex::kStripeBytes;
-    const int64_t mutex = crosses ? mutexes_ : stripes.mutex_of(place_.first, byte);
-    mutex_of[i] = static_cast<uint16_t>(mutex);
-    ++start_[static_cast<size_t>(mutex) + 1];
+      row_bytes_(0),
+      bytes_(target.numel == 0 ? 0 : (last_offset(target) + 1) * target.itemsize),
+      together_(has_few_stripes(target) || mutexes_ == 1),
+      rows_(std::make_unique_for_overwrite<int64_t[]>(static_cast<size_t>(count_))) {
+  const int64_t row_count = target.sizes[0];
+  row_bytes_ = bytes_ - distance_ * (row_count - 1);
+  if (together_) {
+    int64_t* const rows = rows_.get();
+    for_each_index(op, index, row_count, [rows](int64_t i, int64_t row) { rows[i] = row; });
+  } else {
+    list(op, stripes, index, row_count);
   }
-  std::partial_sum(start_.begin(), start_.end(), start_.begin());
-  std::vector<uint32_t> next(start_.begin(), start_.end() - 1);
-  for (size_t i = 0; i < index.size(); ++i) {
-    places_[next[mutex_of[i]]++] = static_cast<uint32_t>(i);
-  }
+}
+
+void StripeOrder::list(const char* op, const mutex::Stripes& stripes, const View& index,
+                       int64_t row_count) {
+  heads_.assign(static_cast<size_t>(mutexes_) + 1, kEnd);
+  next_ = std::make_unique_for_overwrite<uint32_t[]>(static_cast<size_t>(count_));
+  // Numbers of our own, which the stores of the loop cannot change.
+  uint32_t* const heads = heads_.data();
+  uint32_t* const next = next_.get();
+  int64_t* const rows = rows_.get();
+  const auto mutex_of = [first = place_.first, count = stripes.numbering()](int64_t byte) {
+    return count.mutex_of(first, byte);
+  };
+  const auto visit = [=, begin = place_.byte, distance = distance_, past = row_bytes_ - 1,
+                      crossing = mutexes_](int64_t i, int64_t row) {
+    const int64_t byte = begin + row * distance;
+    const bool crosses = byte / mutex::kStripeBytes != (byte + past) / mutex::kStripeBytes;
+    uint32_t& head = heads[crosses ? crossing : mutex_of(byte)];
+    rows[i] = row;
+    next[i] = head;
+    head = static_cast<uint32_t>(i);
+  };
+  for_each_index(op, index, row_count, visit);
 }
 
 }  // namespace atomics::cpu

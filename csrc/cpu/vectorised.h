@@ -12,7 +12,9 @@ inline bool has_wide_vectors() {
 
 template <class Loop>
 [[gnu::noinline]] __attribute__((target("avx2,f16c"))) void with_wide_vectors(const Loop& loop) {
-  loop();
+  // A copy, whose numbers stores of the loop cannot change.
+  const Loop own = loop;
+  own();
 }
 
 // The loop has to be always_inline, and all that it calls inlined: it is compiled once for the
@@ -20,14 +22,16 @@ template <class Loop>
 template <class Loop>
 void vectorised(const Loop& loop) {
   if (has_wide_vectors()) return with_wide_vectors(loop);
-  loop();
+  const Loop own = loop;
+  own();
 }
 
 #else
 
 template <class Loop>
 void vectorised(const Loop& loop) {
-  loop();
+  const Loop own = loop;
+  own();
 }
 
 #endif

@@ -3,8 +3,10 @@
 // struct's numbers are the same for all elements of a call.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 
+#include "cell.h"
 #include "macros.h"
 
 namespace atomics {
@@ -46,7 +48,7 @@ struct MomentumSgd {
 
   ATOMICS_HD [[gnu::always_inline]] void operator()(M& param, M grad, M& buffer) const {
     const M step = gradient(param, grad);
-    const bool is_first = buffer == 0 && __builtin_signbit(buffer);
+    const bool is_first = std::bit_cast<Bits<M>>(buffer) == std::bit_cast<Bits<M>>(-M{0});
     buffer = momentum * buffer + (is_first ? step : undamped * step) + M{0};
     param -= lr * (nesterov ? step + momentum * buffer : buffer);
   }

@@ -13,8 +13,9 @@ namespace atomics::mutex {
 
 namespace {
 
-// Most stripes are held for a microsecond or two, less than it takes to sleep and be woken.
-constexpr int kSpins = 100;
+// A stripe is held for a microsecond or a few, less than it takes to sleep and be woken: some 10
+// microseconds are spent on waiting awake.
+constexpr int kSpins = 500;
 constexpr std::chrono::milliseconds kSlice{50};
 
 void pause() {
@@ -32,11 +33,7 @@ void keep_order() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 }  // namespace
 
 Stripes::Stripes(const char* op, const Slot* slots, int64_t count)
-    : op_(op),
-      caller_(slots),
-      count_(count),
-      is_power_of_two_((count & (count - 1)) == 0),
-      pin_([&] {
+    : op_(op), caller_(slots), numbering_(count), pin_([&] {
         const Header header = read_header(op, slots);
         if (header.slot + count > header.slots) {
           fail(op, "mutex", "be one bank", "the mutexes of several, side by side");

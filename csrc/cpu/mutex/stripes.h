@@ -19,21 +19,35 @@ struct Deaths {
   int64_t torn = 0;  // those in the middle of a step
 };
 
+// Which mutex of a bank a byte has.
+class Numbering {
+ public:
+  explicit Numbering(int64_t count)
+      : count_(static_cast<uint64_t>(count)), is_power_of_two_((count_ & (count_ - 1)) == 0) {}
+
+  int64_t count() const { return static_cast<int64_t>(count_); }
+
+  // Of a byte of a storage whose byte 0 has the mutex `first`.
+  int64_t mutex_of(int64_t first, int64_t byte) const {
+    const auto k = static_cast<uint64_t>(first) + static_cast<uint64_t>(byte) / kStripeBytes;
+    // A division would be most of the cost of counting a word.
+    return static_cast<int64_t>(is_power_of_two_ ? k & (count_ - 1) : k < count_ ? k : k % count_);
+  }
+
+ private:
+  uint64_t count_;
+  bool is_power_of_two_;
+};
+
 class Stripes {
  public:
   // `slots` are those in the caller's tensor. Refuses what the mutex ops refuse, and a bank of
   // which the calling thread holds a mutex already.
   Stripes(const char* op, const Slot* slots, int64_t count);
 
-  int64_t count() const { return count_; }
-
-  // The mutex of a byte of a storage whose byte 0 has the mutex `first`.
-  int64_t mutex_of(int64_t first, int64_t byte) const {
-    const auto k = static_cast<uint64_t>(first) + static_cast<uint64_t>(byte) / kStripeBytes;
-    const auto count = static_cast<uint64_t>(count_);
-    // A division would be most of the cost of counting a word.
-    return static_cast<int64_t>(is_power_of_two_ ? k & (count - 1) : k < count ? k : k % count);
-  }
+  int64_t count() const { return numbering_.count(); }
+  Numbering numbering() const { return numbering_; }
+  int64_t mutex_of(int64_t first, int64_t byte) const { return numbering_.mutex_of(first, byte); }
 
   // Locks and unlocks one mutex, to find out now whether the bank can be locked, and whether it is
   // the caller's. After it, several threads may lock.
@@ -60,8 +74,7 @@ class Stripes {
 
   const char* op_;
   const Slot* caller_;
-  int64_t count_;
-  bool is_power_of_two_;
+  Numbering numbering_;
   bool verified_ = false;
   Pin pin_;
 };
