@@ -31,6 +31,10 @@ The contract that all functions share:
 * All threads and processes that touch target at the same time must do it through atomics. A plain
   torch operation beside them reads whole elements, but what it writes may be lost.
 
+``guarded_*`` functions change a tensor under the locks of a bank of mutexes instead: see
+:mod:`caffe2op_atomics.ops.guarded`, and for the steps of optimizers
+:mod:`caffe2op_atomics.ops.fused`.
+
 Raises, before anything is changed:
     RuntimeError: ``<op>: <argument> must <rule>, got <actual>`` for a tensor argument.
     TypeError, ValueError: for a number that target's dtype cannot hold.
@@ -49,6 +53,20 @@ from .fetch import (
     fetch_or,
     fetch_sub,
     fetch_xor,
+)
+from .fused import (
+    guarded_adagrad_,
+    guarded_adam_,
+    guarded_index_adagrad_,
+    guarded_sgd_,
+)
+from .guarded import (
+    guarded_add_,
+    guarded_copy_,
+    guarded_exchange,
+    guarded_index_add_,
+    guarded_load,
+    guarded_store_,
 )
 from .indexed import (
     index_add_,
@@ -77,6 +95,16 @@ __all__ = [
     "fetch_or",
     "fetch_sub",
     "fetch_xor",
+    "guarded_adagrad_",
+    "guarded_adam_",
+    "guarded_add_",
+    "guarded_copy_",
+    "guarded_exchange",
+    "guarded_index_adagrad_",
+    "guarded_index_add_",
+    "guarded_load",
+    "guarded_sgd_",
+    "guarded_store_",
     "index_add_",
     "index_and_",
     "index_compare_exchange",

@@ -30,7 +30,7 @@ def index_add_(
         >>> index_add_(counts, 0, torch.tensor([2, 0, 2]), 1)
         tensor([1, 0, 2])
     """
-    source = _rows("index_add_", "source", source, target, index)
+    source = rows_operand("index_add_", "source", source, target, index)
     _ops.index_add_.default(target, dim, index, source, alpha)
     return target
 
@@ -43,7 +43,7 @@ def index_min_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         >>> index_min_(target, 0, torch.tensor([1, 0, 1]), torch.tensor([4, 9, 3]))
         tensor([5, 3, 5])
     """
-    source = _rows("index_min_", "source", source, target, index)
+    source = rows_operand("index_min_", "source", source, target, index)
     _ops.index_min_.default(target, dim, index, source)
     return target
 
@@ -56,7 +56,7 @@ def index_max_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         >>> index_max_(target, 0, torch.tensor([1, 0, 1]), torch.tensor([4, 9, 7]))
         tensor([9, 7, 5])
     """
-    source = _rows("index_max_", "source", source, target, index)
+    source = rows_operand("index_max_", "source", source, target, index)
     _ops.index_max_.default(target, dim, index, source)
     return target
 
@@ -69,7 +69,7 @@ def index_and_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         >>> index_and_(target, 0, torch.tensor([1, 0, 1]), torch.tensor([6, 1, 3]))
         tensor([1, 2, 7])
     """
-    source = _rows("index_and_", "source", source, target, index)
+    source = rows_operand("index_and_", "source", source, target, index)
     _ops.index_and_.default(target, dim, index, source)
     return target
 
@@ -82,7 +82,7 @@ def index_or_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) 
         >>> index_or_(target, 0, torch.tensor([1, 0, 1]), torch.tensor([6, 1, 1]))
         tensor([1, 7, 8])
     """
-    source = _rows("index_or_", "source", source, target, index)
+    source = rows_operand("index_or_", "source", source, target, index)
     _ops.index_or_.default(target, dim, index, source)
     return target
 
@@ -101,7 +101,7 @@ def index_fetch_add(target: Tensor, dim: int, index: Tensor, source: Tensor | Nu
         >>> index_fetch_add(tickets, 0, torch.tensor([2, 0, 2]), 1), tickets
         (tensor([0, 0, 1]), tensor([1, 0, 2]))
     """
-    source = _rows("index_fetch_add", "source", source, target, index)
+    source = rows_operand("index_fetch_add", "source", source, target, index)
     return _ops.index_fetch_add.default(target, dim, index, source)
 
 
@@ -116,7 +116,7 @@ def index_exchange(target: Tensor, dim: int, index: Tensor, source: Tensor | Num
         >>> index_exchange(target, 0, torch.tensor([2, 2]), torch.tensor([7, 8])), target
         (tensor([3, 7]), tensor([1, 2, 8]))
     """
-    source = _rows("index_exchange", "source", source, target, index)
+    source = rows_operand("index_exchange", "source", source, target, index)
     return _ops.index_exchange.default(target, dim, index, source)
 
 
@@ -139,13 +139,15 @@ def index_compare_exchange(
         >>> slots
         tensor([0, 0, 7])
     """
-    expected = _rows("index_compare_exchange", "expected", expected, target, index)
-    desired = _rows("index_compare_exchange", "desired", desired, target, index)
+    expected = rows_operand("index_compare_exchange", "expected", expected, target, index)
+    desired = rows_operand("index_compare_exchange", "desired", desired, target, index)
     old, success = _ops.index_compare_exchange.default(target, dim, index, expected, desired)
     return old, success
 
 
-def _rows(op: str, name: str, value: Tensor | Number, target: Tensor, index: Tensor) -> Tensor:
+def rows_operand(
+    op: str, name: str, value: Tensor | Number, target: Tensor, index: Tensor
+) -> Tensor:
     """Return ``value`` as a tensor with one row of target's for each index."""
     if not isinstance(index, Tensor):
         raise TypeError(f"{op}: index must be a tensor, got {type(index).__name__}")
