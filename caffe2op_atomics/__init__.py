@@ -17,7 +17,7 @@ from . import _compile, _library
 _library.load()
 _compile.install()
 
-from . import caffe2, ops  # noqa: E402  (they use the ops that were just loaded)
+from . import caffe2, ops, optim  # noqa: E402  (they use the ops that were just loaded)
 from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
 from ._support import Support, is_supported  # noqa: E402
@@ -44,5 +44,6 @@ __all__ = [
     "library_path",
     "list_names",
     "ops",
+    "optim",
     "unlink_name",
 ]

@@ -65,7 +65,7 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _strategy_of(tensor: Tensor) -> str | None:
+def strategy_of(tensor: Tensor) -> str | None:
     """Return the sharing strategy that the memory was made under, None if by torch.from_file.
 
     torch does not tell: under file_system its memory starts behind a header of 64 bytes.
@@ -74,6 +74,25 @@ def _strategy_of(tensor: Tensor) -> str | None:
     if storage.filename is not None:
         return None
     return "file_system" if storage.data_ptr() % mmap.PAGESIZE else "file_descriptor"
+
+
+def check_strategy(name: str, made_under: str | None) -> None:
+    """Raise if torch would move memory when it sends it.
+
+    Raises:
+        RuntimeError: if it was made under another sharing strategy, or by torch.from_file.
+    """
+    strategy = torch.multiprocessing.get_sharing_strategy()
+    if made_under is None:
+        raise RuntimeError(
+            f"{name}: memory must be torch's shared memory to be sent, got a file that was mapped "
+            "by from_file (or create_mutex), which torch would move; map it in the other process"
+        )
+    if strategy != made_under:
+        raise RuntimeError(
+            f"{name}: sharing strategy must be {made_under!r}, under which it was made, got "
+            f"{strategy!r}: torch would move the memory away from those who share it"
+        )
 
 
 class SharedObject:
@@ -108,7 +127,7 @@ class SharedObject:
         self._tensor = tensor
         self._file = file
         # Under another strategy torch would move the memory when it is sent.
-        self._strategy = _strategy_of(tensor)
+        self._strategy = strategy_of(tensor)
         self._address = tensor.data_ptr()
         self._bind(self._address, tensor.nbytes)
 
@@ -173,18 +192,7 @@ def _reduce(shared: SharedObject) -> tuple[Any, ...]:
         if not shared._file.is_at_its_name():
             _named.fail_sent(shared._file)
         return _rebuild_named, (type(shared), shared._file, settings)
-    strategy = torch.multiprocessing.get_sharing_strategy()
-    name = type(shared).__name__
-    if shared._strategy is None:
-        raise RuntimeError(
-            f"{name}: memory must be torch's shared memory to be sent, got a file that was mapped "
-            "by from_file (or create_mutex), which torch would move; map it in the other process"
-        )
-    if strategy != shared._strategy:
-        raise RuntimeError(
-            f"{name}: sharing strategy must be {shared._strategy!r}, under which it was made, got "
-            f"{strategy!r}: torch would move the memory away from those who share it"
-        )
+    check_strategy(type(shared).__name__, shared._strategy)
     return _rebuild, (type(shared), shared._tensor, settings)
 
 

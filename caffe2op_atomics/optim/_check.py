@@ -1,0 +1,39 @@
+"""What the optimizers ask of parameters and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
+def check_params(name: str, groups: Sequence[Mapping[str, Any]], params: Sequence[Tensor]) -> None:
+    """Raise if an optimizer cannot be made of these groups.
+
+    Raises:
+        ValueError: for an option that is not supported.
+        RuntimeError: for a parameter.
+    """
+    for option in ("capturable", "differentiable"):
+        if any(group.get(option) for group in groups):
+            raise ValueError(f"{name}: {option} must be False, got True")
+    for number, param in enumerate(params):
+        which = f"{name}: parameter {number}"
+        if param.device.type != "cpu":
+            raise RuntimeError(f"{which} must be on cpu, got {param.device}")
+        if param.dtype not in _DTYPES:
+            dtype = str(param.dtype).removeprefix("torch.")
+            raise RuntimeError(f"{which} must be float32, float64 or bfloat16, got {dtype}")
+        if not param.is_shared():
+            raise RuntimeError(
+                f"{which} must be shared (model.share_memory() first), got private memory"
+            )
+        if param.grad is not None and param.grad.is_shared():
+            raise RuntimeError(
+                f"{which} must have no gradient in shared memory, got one, which share_memory() "
+                "made of one that was there: zero_grad() first"
+            )

@@ -1,0 +1,135 @@
+"""Adam and AdamW over shared parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._memory import Plan
+from ._shared_optimizer import SharedOptimizer
+
+_ops = torch.ops.atomics
+
+
+class _AdamSteps(SharedOptimizer):
+    _SHARED = ("lr", "betas", "eps", "weight_decay", "maximize")
+
+    @staticmethod
+    def _moments(group: Mapping[str, Any]) -> dict[str, float]:
+        names = ["exp_avg", "exp_avg_sq"]
+        if group["amsgrad"]:
+            names.append("max_exp_avg_sq")
+        return dict.fromkeys(names, 0.0)
+
+    @staticmethod
+    def _state(steps: int, moments: dict[str, Tensor]) -> dict[str, Any]:
+        return {"step": torch.tensor(float(steps)), **moments} if steps > 0 else {}
+
+    def _update(self, plan: Plan, grads: list[Tensor], options: dict[str, Any]) -> None:
+        beta1, beta2 = options.pop("betas")
+        _ops.guarded_adam_.default(
+            plan.bank,
+            plan.params,
+            grads,
+            plan.moments["exp_avg"],
+            plan.moments["exp_avg_sq"],
+            plan.moments.get("max_exp_avg_sq", []),
+            plan.steps,
+            plan.first,
+            beta1=beta1,
+            beta2=beta2,
+            decoupled_weight_decay=plan.group["decoupled_weight_decay"],
+            amsgrad=plan.group["amsgrad"],
+            **options,
+        )
+
+
+class Adam(_AdamSteps, torch.optim.Adam):
+    """``torch.optim.Adam`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
+
+    The arguments are torch's; ``foreach`` and ``fused`` change nothing.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1).share_memory()
+        >>> optimizer = Adam(model.parameters(), lr=0.01)
+        >>> model(torch.ones(2)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=decoupled_weight_decay,
+        )
+        self._share()
+
+
+class AdamW(_AdamSteps, torch.optim.AdamW):
+    """``torch.optim.AdamW`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
+
+    The arguments are torch's; ``foreach`` and ``fused`` change nothing.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1).share_memory()
+        >>> optimizer = AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+        >>> model(torch.ones(2)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        self._share()

@@ -1,0 +1,106 @@
+"""Stochastic gradient descent over shared parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._memory import Plan
+from ._shared_optimizer import SharedOptimizer
+
+_ops = torch.ops.atomics
+
+
+class SGD(SharedOptimizer, torch.optim.SGD):
+    """``torch.optim.SGD`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
+
+    The arguments are torch's; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
+    without momentum and weight decay.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1).share_memory()
+        >>> optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> model(torch.ones(2)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    _SHARED = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            momentum,
+            dampening,
+            weight_decay,
+            nesterov,
+            maximize=maximize,
+            foreach=foreach,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        self._share()
+
+    @staticmethod
+    def _moments(group: Mapping[str, Any]) -> dict[str, float]:
+        # -0.0: never used, see guarded_sgd_.
+        return {"momentum_buffer": -0.0} if group["momentum"] != 0 else {}
+
+    @staticmethod
+    def _state(steps: int, moments: dict[str, Tensor]) -> dict[str, Any]:
+        return moments if steps > 0 else {}
+
+    def _update(self, plan: Plan, grads: list[Tensor], options: dict[str, Any]) -> None:
+        buffers = self._buffers(plan, options)
+        _ops.guarded_sgd_.default(
+            plan.bank, plan.params, grads, buffers, plan.steps, plan.first, **options
+        )
+
+    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
+        if options["momentum"] != 0 or options["weight_decay"] != 0:
+            raise RuntimeError(
+                "step: gradients must be dense for SGD with momentum or weight decay, "
+                "got a sparse one"
+            )
+        index, values = rows_of(grad)
+        alpha = options["lr"] if options["maximize"] else -options["lr"]
+        _ops.guarded_index_add_.default(
+            plan.bank, plan.params[0], 0, index, values, alpha, plan.first[0]
+        )
+        _ops.add_.int(plan.steps, 1)
+
+    def _buffers(self, plan: Plan, options: dict[str, Any]) -> list[Tensor]:
+        buffers = plan.moments.get("momentum_buffer", [])
+        if (options["momentum"] != 0) != bool(buffers):
+            raise RuntimeError(
+                "step: momentum must stay "
+                + ("other than 0" if buffers else "0")
+                + f" as the constructor was given it, got {options['momentum']}"
+            )
+        return buffers
+
+
+def rows_of(grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows that a sparse gradient names, and what it has for each of them."""
+    if grad.sparse_dim() != 1:
+        raise RuntimeError(
+            "step: a sparse gradient must be sparse in its first dimension only, got "
+            f"{grad.sparse_dim()} sparse dimensions"
+        )
+    return grad._indices()[0], grad._values()
