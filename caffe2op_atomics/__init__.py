@@ -1,8 +1,9 @@
 """Shared state that loses nothing, for threads and processes that train one model together.
 
 Which to use: one number, a :class:`Counter`; a flag, an :class:`AtomicBool`; several things at
-once, a :class:`Mutex`; elements of a tensor, the functions of :mod:`caffe2op_atomics.ops`; inside
-TorchScript and C++, the registered ops ``torch.ops.atomics.*``.
+once, a :class:`Mutex`; elements of a tensor, the functions of :mod:`caffe2op_atomics.ops`; the
+batches of a data set, a :class:`SharedBatchSampler`; inside TorchScript and C++, the registered ops
+``torch.ops.atomics.*``.
 
     >>> import caffe2op_atomics as atomics
     >>> steps = atomics.Counter()
@@ -26,6 +27,7 @@ from .counter import Counter  # noqa: E402
 from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
 from .mutex import Mutex, OwnerDiedError  # noqa: E402
 from .names import NameInfo, list_names, unlink_name  # noqa: E402
+from .sampler import SharedBatchSampler  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,7 @@ __all__ = [
     "Mutex",
     "NameInfo",
     "OwnerDiedError",
+    "SharedBatchSampler",
     "Support",
     "caffe2",
     "check_lost_updates",

@@ -162,12 +162,12 @@ def _fail(kind: str, name: str, rule: str, got: str, ours: bool = False) -> NoRe
 
 
 def _check(kind: Kind, name: str, fd: int, status: os.stat_result) -> None:
-    start = os.pread(fd, HEADER_BYTES, 0)
+    start = os.pread(fd, HEADER_BYTES + 8 * len(kind.settings), 0)
     header = unpack(start)
     if header is None:
         got = f"{status.st_size} bytes that start with {start[:8]!r}"
         _fail(kind.name, name, "be a file of caffe2op_atomics", got)
-    wrong = mismatch(kind, header, status.st_size)
+    wrong = mismatch(kind, header, start[HEADER_BYTES:], status.st_size)
     if wrong:
         _fail(kind.name, name, *wrong, ours=True)
 

@@ -18,15 +18,12 @@ from torch import Tensor
 from . import _named
 from ._shared_file import Kind
 
-# The attributes that each process has its own of.
-_LOCAL = ("_tensor", "_address", "_strategy", "_file")
-
 _Self = TypeVar("_Self", bound="SharedObject")
 
 
 def shared_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Return zeros in shared memory of the current sharing strategy."""
-    return torch.zeros(shape, dtype=dtype).share_memory_()
+    return torch.zeros(shape, dtype=dtype, device="cpu").share_memory_()  # not the default device
 
 
 def given_memory(kind: Kind, tensor: Tensor) -> Tensor:
@@ -98,7 +95,10 @@ def check_strategy(name: str, made_under: str | None) -> None:
 class SharedObject:
     """Base of the classes whose whole state is one tensor in shared memory."""
 
-    _kind: ClassVar[Kind]
+    _kind: Kind  # of the class, or of each object if they differ in size
+
+    # The attributes that each process has its own of.
+    _LOCAL: ClassVar[frozenset[str]] = frozenset({"_tensor", "_address", "_strategy", "_file"})
 
     _tensor: Tensor
     _file: _named.NamedFile | None
@@ -187,7 +187,7 @@ class SharedObject:
 def _reduce(shared: SharedObject) -> tuple[Any, ...]:
     shared._check_not_moved()
     # What others set on the object, or a subclass, travels too.
-    settings = {key: value for key, value in vars(shared).items() if key not in _LOCAL}
+    settings = {key: value for key, value in vars(shared).items() if key not in shared._LOCAL}
     if shared._file is not None:
         if not shared._file.is_at_its_name():
             _named.fail_sent(shared._file)

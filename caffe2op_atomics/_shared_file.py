@@ -11,10 +11,12 @@ import re
 import stat
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+
+from . import _tickets_layout
 
 DIRECTORY = Path("/dev/shm")  # a tmpfs: nothing in it survives a reboot
 PREFIX = "caffe2op_atomics"
@@ -43,6 +45,13 @@ class Kind:
     dtype_number: int  # torch's number of it
     payload_bytes: int
     shape: tuple[int, ...]  # of the tensor that the class works on, at the payload's start
+    # Numbers at the payload's start, int64, on which all who attach must agree.
+    settings: tuple[tuple[str, int], ...] = ()
+
+    def sized(self, count: int, settings: tuple[tuple[str, int], ...]) -> Kind:
+        """Return the kind of one object, where the size of a file depends on the object."""
+        nbytes = count * self.dtype.itemsize
+        return replace(self, payload_bytes=nbytes, shape=(count,), settings=settings)
 
     @property
     def count(self) -> int:
@@ -58,7 +67,8 @@ class Kind:
 COUNTER = Kind("Counter", 1, torch.int64, 4, 64, (8,))
 ATOMIC_BOOL = Kind("AtomicBool", 2, torch.int32, 3, 64, (1,))
 MUTEX = Kind("Mutex", 3, torch.uint8, 0, 128, (1, 128))
-KINDS = {kind.number: kind for kind in (COUNTER, ATOMIC_BOOL, MUTEX)}
+SHARED_BATCH_SAMPLER = Kind("SharedBatchSampler", 5, torch.int64, 4, 0, (0,))  # sized() makes it
+KINDS = {kind.number: kind for kind in (COUNTER, ATOMIC_BOOL, MUTEX, SHARED_BATCH_SAMPLER)}
 
 
 @dataclass(frozen=True)
@@ -135,13 +145,20 @@ def strangeness(status: os.stat_result) -> tuple[str, str] | None:
     return None
 
 
-def mismatch(kind: Kind, header: Header, file_bytes: int) -> tuple[str, str] | None:
-    """Return the rule that a file of ours breaks for ``kind``, and how, or None."""
+def mismatch(kind: Kind, header: Header, payload: bytes, file_bytes: int) -> tuple[str, str] | None:
+    """Return the rule that a file of ours breaks for ``kind``, and how, or None.
+
+    The start of the payload is enough.
+    """
     if header.version != _VERSION:
         return f"have layout version {_VERSION}", f"version {header.version} of another build"
     if header.kind != kind.number:
         there = KINDS.get(header.kind)
         return f"have kind {kind.name}", f"kind {there.name if there else header.kind}"
+    for index, (name, expected) in enumerate(kind.settings):
+        actual = _number(payload, 8 * index, 8)
+        if actual != expected:
+            return f"have {name} {expected}", f"{name} {actual}"
     rules = [
         (header.dtype, kind.dtype_number, "have torch's dtype number {}", "{}"),
         (header.payload_bytes, kind.payload_bytes, "have a payload of {} bytes", "{} bytes"),
@@ -154,18 +171,20 @@ def mismatch(kind: Kind, header: Header, file_bytes: int) -> tuple[str, str] | N
 
 
 def value_of(kind: int, payload: bytes) -> int | bool | str:
-    """Return what a payload says: a number, whether a flag is set, or who holds a mutex."""
-
-    def number(begin: int, size: int) -> int:
-        return int.from_bytes(payload[begin : begin + size], sys.byteorder, signed=True)
-
+    """Return what a payload says: a number, whether a flag is set, who holds a mutex, ..."""
     if kind == COUNTER.number:
-        return number(0, 8)
+        return _number(payload, 0, 8)
     if kind == ATOMIC_BOOL.number:
-        return number(0, 4) != 0
+        return _number(payload, 0, 4) != 0
     if kind == MUTEX.number:
-        word = number(_LOCK_WORD, 4)
+        word = _number(payload, _LOCK_WORD, 4)
         if word & _OWNER_DIED:
             return "its holder died"
         return f"held by thread {word & _THREAD_ID}" if word & _THREAD_ID else "unlocked"
+    if kind == SHARED_BATCH_SAMPLER.number:
+        return _tickets_layout.describe(payload)
     return ""
+
+
+def _number(payload: bytes, begin: int, size: int) -> int:
+    return int.from_bytes(payload[begin : begin + size], sys.byteorder, signed=True)
