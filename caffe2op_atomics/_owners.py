@@ -30,9 +30,9 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> str | None:
         other = _owner_of.get(_address(tensor))
         found = other() if other is not None else None
         if found is not None:
-            return f"a {type(found).__name__} here"
+            return f"{type(found).__name__} in this process"
     if not _lock(owner, tensors):
-        return "one in another process"
+        return "an object in another process"
     adopt(owner, tensors)
     return None
 
