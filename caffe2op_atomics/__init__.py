@@ -24,6 +24,7 @@ from ._library import library_path  # noqa: E402
 from ._support import Support, is_supported  # noqa: E402
 from .atomic_bool import AtomicBool  # noqa: E402
 from .counter import Counter  # noqa: E402
+from .guarded_tensor import GuardedTensor, snapshot  # noqa: E402
 from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
 from .mutex import Mutex, OwnerDiedError  # noqa: E402
 from .names import NameInfo, list_names, unlink_name  # noqa: E402
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AtomicBool",
     "Counter",
+    "GuardedTensor",
     "LeftoverWarning",
     "LostUpdates",
     "Mutex",
@@ -48,5 +50,6 @@ __all__ = [
     "list_names",
     "ops",
     "optim",
+    "snapshot",
     "unlink_name",
 ]

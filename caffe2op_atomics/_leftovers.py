@@ -20,7 +20,7 @@ class LeftoverWarning(UserWarning):
 
 def warn_of_leftover(kind: Kind, name: str, fd: int, status: os.stat_result) -> None:
     """Warn if the open file seems to be left; call it before the file is mapped here."""
-    content = os.pread(fd, kind.file_bytes, 0)
+    content = os.pread(fd, min(kind.file_bytes, 4096), 0)  # a tensor may be large
     header = unpack(content)
     assert header is not None  # it was checked
     alive = _processes.is_alive(header.pid, header.start, header.pid_namespace)

@@ -166,6 +166,9 @@ class SharedObject:
                 "moved (share_memory_, set_, .data = or resize_): others no longer share it"
             )
 
+    def _check_sendable(self) -> None:
+        check_strategy(type(self).__name__, self._strategy)
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, (int, float)):
             raise TypeError(
@@ -192,7 +195,7 @@ def _reduce(shared: SharedObject) -> tuple[Any, ...]:
         if not shared._file.is_at_its_name():
             _named.fail_sent(shared._file)
         return _rebuild_named, (type(shared), shared._file, settings)
-    check_strategy(type(shared).__name__, shared._strategy)
+    shared._check_sendable()
     return _rebuild, (type(shared), shared._tensor, settings)
 
 

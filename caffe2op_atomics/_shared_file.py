@@ -35,6 +35,27 @@ _THREAD_ID, _OWNER_DIED = 0x3FFFFFFF, 0x40000000
 _MOST_CHARACTERS = 200
 
 
+# By torch's number of them (c10::ScalarType), as far as the ops take them.
+DTYPES = (
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.float16,
+    torch.float32,
+    torch.float64,
+    None,
+    None,
+    None,
+    torch.bool,
+    None,
+    None,
+    None,
+    torch.bfloat16,
+)
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a file can hold: one of the classes."""
@@ -67,8 +88,12 @@ class Kind:
 COUNTER = Kind("Counter", 1, torch.int64, 4, 64, (8,))
 ATOMIC_BOOL = Kind("AtomicBool", 2, torch.int32, 3, 64, (1,))
 MUTEX = Kind("Mutex", 3, torch.uint8, 0, 128, (1, 128))
+GUARDED_TENSOR = Kind("GuardedTensor", 4, torch.uint8, 0, 0, (0,))  # sized() makes it
 SHARED_BATCH_SAMPLER = Kind("SharedBatchSampler", 5, torch.int64, 4, 0, (0,))  # sized() makes it
-KINDS = {kind.number: kind for kind in (COUNTER, ATOMIC_BOOL, MUTEX, SHARED_BATCH_SAMPLER)}
+KINDS = {
+    kind.number: kind
+    for kind in (COUNTER, ATOMIC_BOOL, MUTEX, GUARDED_TENSOR, SHARED_BATCH_SAMPLER)
+}
 
 
 @dataclass(frozen=True)
@@ -181,6 +206,10 @@ def value_of(kind: int, payload: bytes) -> int | bool | str:
         if word & _OWNER_DIED:
             return "its holder died"
         return f"held by thread {word & _THREAD_ID}" if word & _THREAD_ID else "unlocked"
+    if kind == GUARDED_TENSOR.number:
+        dtype, dimensions = _number(payload, 0, 8), _number(payload, 8, 8)
+        sizes = [_number(payload, 16 + 8 * d, 8) for d in range(min(dimensions, 8))]
+        return f"{str(DTYPES[dtype % len(DTYPES)]).removeprefix('torch.')} {sizes}"
     if kind == SHARED_BATCH_SAMPLER.number:
         return _tickets_layout.describe(payload)
     return ""
