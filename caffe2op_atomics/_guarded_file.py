@@ -35,7 +35,7 @@ def kind_of(tensor: Tensor) -> Kind:
     settings = [
         ("dtype number", DTYPES.index(tensor.dtype)),
         ("dimensions", tensor.dim()),
-        *((f"size of dimension {d}", size) for d, size in enumerate(tensor.shape)),
+        *((f"size({d})", size) for d, size in enumerate(tensor.shape)),
     ]
     return GUARDED_TENSOR.sized(count, tuple(settings))
 
