@@ -124,7 +124,7 @@ def _speed(ratio: float, faster: bool) -> float:
 
 
 def _ratio(ratio: float, faster: bool) -> str:
-    return f"{ratio:.2f}x faster" if faster else f"{ratio:.2f}x time"
+    return f"{ratio:.2f}x speed" if faster else f"{ratio:.2f}x time"
 
 
 def _part(lost: float | None) -> str:

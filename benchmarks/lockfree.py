@@ -36,87 +36,9 @@ docs/speed.md:
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
-
-import torch
 from _cases import cases
-from _contest import Case
+from _compare import run
 from _per_element import build
-from _report import Row, plot, print_table
-from _timing import measure
-from rich.console import Console
-
-
-def compare(case: Case, seconds: float) -> Iterator[Row]:
-    """Measure ours and its rivals in turn, and give a row for each rival."""
-    contenders = [case.ours, *case.rivals]
-    here = [contender for contender in contenders if contender.way is not None]
-    ways = [contender.way for contender in here if contender.way is not None]
-    timings = measure(ways, case.workers, case.processes, seconds)
-    times, lost = {}, {}
-    for contender, timing in zip(here, timings, strict=True):
-        times[contender.name] = timing.nanoseconds / case.elements
-        if contender.lost is not None:
-            lost[contender.name] = contender.lost(timing.calls)
-    ours, our_loss = times[case.ours.name], lost.get(case.ours.name)
-    for rival in case.rivals:
-        theirs, goal = times.get(rival.name), rival.goal
-        assert goal is not None
-        ratio = None if theirs is None else goal.ratio(ours, theirs)
-        met = None if ratio is None else goal.met(ratio)
-        yield Row(
-            what=case.what,
-            against=rival.name,
-            unit="call" if case.elements == 1 else "element",
-            ours=ours,
-            theirs=theirs,
-            faster=goal.faster,
-            ratio=ratio,
-            target=goal.bound,
-            met=met and not our_loss,
-            lost=our_loss,
-            theirs_lost=lost.get(rival.name),
-            note="" if theirs is not None else "not installed",
-        )
-
-
-def main() -> None:
-    """Measure every case and print a table, or JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--seconds", type=float, default=0.1, help="of each measurement")
-    parser.add_argument("--only", default="", help="the cases whose name contains this")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, too")
-    arguments = parser.parse_args()
-
-    torch.set_num_threads(1)
-    rows: list[Row] = []
-    with Console(stderr=True).status("") as status:
-        for case in cases(build()):
-            if arguments.only in case.what:
-                status.update(case.what)
-                rows += compare(case, arguments.seconds)
-    if not rows:
-        parser.error(f"no case has {arguments.only!r} in its name")
-    if arguments.json:
-        machine = {
-            "torch": torch.__version__,
-            "vectors": torch.backends.cpu.get_cpu_capability(),
-            "cores": len(os.sched_getaffinity(0)),
-        }
-        print(json.dumps({**machine, "rows": [asdict(row) for row in rows]}, indent=2))
-    else:
-        print_table(rows)
-    if arguments.plot is not None:
-        plot(rows, arguments.plot)
-
 
 if __name__ == "__main__":
-    main()
+    run(cases(build()), __doc__)
