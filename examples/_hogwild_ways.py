@@ -7,7 +7,7 @@ adds 1 to its number, by the same kind of addition. So the ledger shows which up
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from _screen import ATOMIC, LOCKED, RACY
@@ -25,9 +25,11 @@ class Way(ABC):
             that writes to it meet as those to the weights do.
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
+    def __init__(self, weights: Iterable[nn.Parameter], rate: float, start_method: str) -> None:
+        self._weights = list(weights)
+        self._rate = rate
         self.ledger = [
-            torch.zeros(weight.shape, dtype=torch.int32).share_memory_() for weight in weights
+            torch.zeros(weight.shape, dtype=torch.int32).share_memory_() for weight in self._weights
         ]
 
     @abstractmethod
@@ -35,32 +37,19 @@ class Way(ABC):
         """Return the number of the next mini-batch."""
 
     @abstractmethod
-    def add(self, target: Tensor, other: Tensor | int, alpha: float) -> None:
-        """Add ``alpha * other`` to ``target``."""
-
-    @abstractmethod
-    def count_step(self) -> None:
-        """Note that a step was made."""
+    def update(self, gradients: Sequence[Tensor]) -> None:
+        """Make a step against the gradients, and note it in the ledger."""
 
     @abstractmethod
     def steps(self) -> int:
         """Return how many steps were noted."""
 
-    def update(
-        self, weights: Iterable[nn.Parameter], gradients: Iterable[Tensor], rate: float
-    ) -> None:
-        """Make a step against the gradients, and note it."""
-        for weight, gradient, entries in zip(weights, gradients, self.ledger, strict=True):
-            self.add(weight, gradient, -rate)
-            self.add(entries, 1, 1)
-        self.count_step()
-
 
 class Racy(Way):
     """Shares through torch alone."""
 
-    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
-        super().__init__(weights, start_method)
+    def __init__(self, weights: Iterable[nn.Parameter], rate: float, start_method: str) -> None:
+        super().__init__(weights, rate, start_method)
         self._tickets = torch.zeros(1, dtype=torch.int64).share_memory_()
         self._steps = torch.zeros(1, dtype=torch.int64).share_memory_()
 
@@ -69,11 +58,11 @@ class Racy(Way):
         self._tickets[0] = ticket + 1
         return ticket
 
-    def add(self, target: Tensor, other: Tensor | int, alpha: float) -> None:
-        # Through .data, or the backward of another thread would call its weights modified.
-        target.data.add_(other, alpha=alpha)
-
-    def count_step(self) -> None:
+    def update(self, gradients: Sequence[Tensor]) -> None:
+        for weight, gradient, entries in zip(self._weights, gradients, self.ledger, strict=True):
+            # Through .data, or the backward of another thread would call its weights modified.
+            weight.data.add_(gradient, alpha=-self._rate)
+            entries += 1
         self._steps[0] += 1
 
     def steps(self) -> int:
@@ -83,40 +72,41 @@ class Racy(Way):
 class Locked(Racy):
     """Shares through torch, and one lock."""
 
-    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
-        super().__init__(weights, start_method)
+    def __init__(self, weights: Iterable[nn.Parameter], rate: float, start_method: str) -> None:
+        super().__init__(weights, rate, start_method)
         self._lock = context_of(start_method).Lock()
 
     def next_ticket(self) -> int:
         with self._lock:
             return super().next_ticket()
 
-    def update(
-        self, weights: Iterable[nn.Parameter], gradients: Iterable[Tensor], rate: float
-    ) -> None:
+    def update(self, gradients: Sequence[Tensor]) -> None:
         with self._lock:
-            super().update(weights, gradients, rate)
+            super().update(gradients)
 
 
-class Atomic(Way):
-    """Shares through atomic operations, without a lock."""
+class Guarded(Way):
+    """Shares through this package: tickets, an optimizer, guarded tensors."""
 
-    def __init__(self, weights: Iterable[nn.Parameter], start_method: str) -> None:
-        super().__init__(weights, start_method)
+    def __init__(self, weights: Iterable[nn.Parameter], rate: float, start_method: str) -> None:
+        super().__init__(weights, rate, start_method)
+        self._optimizer = atomics.optim.SGD(self._weights, lr=rate)
+        self._entries = [atomics.GuardedTensor(entries) for entries in self.ledger]
         self._tickets = atomics.Counter()
         self._steps = atomics.Counter()
 
     def next_ticket(self) -> int:
         return self._tickets.next()
 
-    def add(self, target: Tensor, other: Tensor | int, alpha: float) -> None:
-        atomics.ops.add_(target, other, alpha)
-
-    def count_step(self) -> None:
+    def update(self, gradients: Sequence[Tensor]) -> None:
+        # As a list, because threads share the weights' grad; processes may call backward().
+        self._optimizer.step(grads=gradients)
+        for entries in self._entries:
+            entries.add_(1)
         self._steps += 1
 
     def steps(self) -> int:
         return self._steps.value
 
 
-WAYS: dict[str, type[Way]] = {RACY: Racy, LOCKED: Locked, ATOMIC: Atomic}
+WAYS: dict[str, type[Way]] = {RACY: Racy, LOCKED: Locked, ATOMIC: Guarded}

@@ -50,7 +50,7 @@ class Training:
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
         self.model.share_memory()
-        self.way = WAYS[name](self.model.parameters(), options.start_method)
+        self.way = WAYS[name](self.model.parameters(), RATE, options.start_method)
         self.digits = digits
         self.epochs = options.epochs
         self.checkpoint = options.out / "digits.pt"
@@ -90,7 +90,7 @@ def train(rank: int, training: Training) -> list[Step]:
         # Some are a step older than others, which SGD takes; only lost writes are gone for good.
         loss = nn.functional.cross_entropy(model(digits.images[batch]), digits.labels[batch])
         gradients = torch.autograd.grad(loss, weights)
-        way.update(weights, gradients, RATE)
+        way.update(gradients)
         steps.append(Step(time.perf_counter(), ticket, loss.item()))
         if (ticket + 1) % EVALUATE_EVERY == 0:
             training.evaluate()
@@ -132,7 +132,7 @@ def train_one_way(name: str, digits: Digits, options: argparse.Namespace) -> Out
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train in three ways, and return 0 if the atomic way lost nothing."""
+    """Train in three ways, and return 0 if this package lost nothing."""
     arguments = parser(__doc__)
     arguments.add_argument(
         "--threads",

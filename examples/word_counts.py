@@ -28,29 +28,29 @@ BATCH = 4096
 TOP = 10
 NAMED = 4  # words in the picture
 
-Count: TypeAlias = Callable[[Tensor, Tensor, Tensor, Lock], object]
+Count: TypeAlias = Callable[[atomics.GuardedTensor, Tensor, Tensor, Lock], object]
 
 
-def count_racy(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
+def count_racy(table: atomics.GuardedTensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
     """Count a batch with torch alone."""
-    table.index_add_(0, tokens, ones)
+    table.tensor.index_add_(0, tokens, ones)
 
 
-def count_locked(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
+def count_locked(table: atomics.GuardedTensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
     """Count a batch with torch, while nobody else does."""
     with lock:
-        table.index_add_(0, tokens, ones)
+        table.tensor.index_add_(0, tokens, ones)
 
 
-def count_atomically(table: Tensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
-    """Count a batch with atomic additions."""
-    atomics.ops.index_add_(table, 0, tokens, ones)
+def count_guarded(table: atomics.GuardedTensor, tokens: Tensor, ones: Tensor, lock: Lock) -> None:
+    """Count a batch under the locks of the parts of the table that it touches."""
+    table.index_add_(0, tokens, ones)
 
 
 WAYS: dict[str, Count] = {
     RACY: count_racy,
     LOCKED: count_locked,
-    ATOMIC: count_atomically,
+    ATOMIC: count_guarded,
 }
 
 
@@ -85,7 +85,7 @@ def read_words() -> list[str]:
 def count_share(
     rank: int,
     count: Count,
-    table: Tensor,
+    table: atomics.GuardedTensor,
     tokens: Tensor,
     lock: Lock,
     passed: atomics.Counter,
@@ -102,7 +102,7 @@ def count_share(
 
 def count_one_way(name: str, tokens: Tensor, truth: Tensor, options: argparse.Namespace) -> Outcome:
     """Have all workers count into one new table."""
-    table = torch.zeros_like(truth).share_memory_()
+    table = atomics.GuardedTensor(torch.zeros_like(truth))
     lock = context_of(options.start_method).Lock()
     passed = atomics.Counter()
     reports = run_workers(
@@ -112,7 +112,7 @@ def count_one_way(name: str, tokens: Tensor, truth: Tensor, options: argparse.Na
         options.start_method,
         progress=lambda: (name, passed.value / (options.workers * options.passes)),
     )
-    return Outcome(table, truth, reports)
+    return Outcome(table.snapshot(), truth, reports)
 
 
 def show(outcomes: dict[str, Outcome], title: str) -> None:
@@ -168,7 +168,7 @@ def draw(outcomes: dict[str, Outcome], frequent: Sequence[str]) -> Figure:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Count three ways, and return 0 if the atomic way lost nothing."""
+    """Count three ways, and return 0 if this package lost nothing."""
     arguments = parser(__doc__)
     arguments.add_argument("--passes", type=int, default=800, help="times that all is counted")
     options = arguments.parse_args(argv)

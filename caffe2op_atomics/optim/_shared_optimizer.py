@@ -118,13 +118,19 @@ class SharedOptimizer(torch.optim.Optimizer):
     # Training.
 
     def step(
-        self, closure: Callable[[], Any] | None = None, *, grads_from: Local | None = None
+        self,
+        closure: Callable[[], Any] | None = None,
+        *,
+        grads_from: Local | None = None,
+        grads: Sequence[Tensor | None] | None = None,
     ) -> Any:
         """Step the shared parameters by their gradients, or by those of a local model.
 
         Args:
             closure: evaluates the model again and returns the loss, which is returned.
             grads_from: a model of this process with the same parameters, whose gradients are used.
+            grads: the gradients themselves, in the order of the groups, as torch.autograd.grad
+                gives them: for threads, which share the parameters' ``grad``.
 
         Raises:
             RuntimeError: if no parameter has a gradient, which is the sign that model and optimizer
@@ -134,10 +140,16 @@ class SharedOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        params = (
-            self._params() if grads_from is None else self._match("step", "grads_from", grads_from)
-        )
-        grads = [param.grad for param in params]
+        if grads is None:
+            params = self._params()
+            if grads_from is not None:
+                params = self._match("step", "grads_from", grads_from)
+            grads = [param.grad for param in params]
+        elif len(grads) != len(self._params()):
+            raise RuntimeError(
+                f"step: grads must have one element for each of {len(self._params())} parameters, "
+                f"got {len(grads)}"
+            )
         if all(grad is None for grad in grads):
             raise RuntimeError(
                 "step: at least one parameter must have a gradient, got none: backward() was not "
