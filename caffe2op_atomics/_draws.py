@@ -52,8 +52,10 @@ class Trainer(threading.local):
 class Draws(Iterator[list[int]]):
     """The batches that one iteration draws."""
 
-    def __init__(self, sampler: SharedBatchSampler) -> None:
+    def __init__(self, sampler: SharedBatchSampler, wrong: str | None) -> None:
         self._sampler = sampler
+        # Raised at the first draw: DataLoader cannot clean up after an error in iter() alone.
+        self._wrong = wrong
         self._prefetch = sampler.prefetch
         self._calls = 0
         self._held: deque[Draw] = deque()  # drawn, and not known to be done
@@ -62,6 +64,8 @@ class Draws(Iterator[list[int]]):
     def __next__(self) -> list[int]:
         sampler = self._sampler
         sampler._check_not_moved()
+        if self._wrong:
+            raise ValueError(f"SharedBatchSampler: {self._wrong}")
         if self._calls == 0:  # not before: DataLoader makes iterators that it does not use
             self._epoch, self._order = sampler._join()
         self._calls += 1

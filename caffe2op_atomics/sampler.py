@@ -143,13 +143,12 @@ class SharedBatchSampler(SharedObject, Sampler[list[int]]):
         return self._plan.batches
 
     def __iter__(self) -> Draws:
-        """Return an iterator that draws from now on.
+        """Return an iterator, which takes part in an epoch from its first draw on.
 
-        Raises:
-            ValueError: if ``prefetch`` is too small for the DataLoader that asks.
+        That draw raises ValueError if ``prefetch`` is too small for the DataLoader that asks, or
+        if this hands out batches in another order than it draws them.
         """
-        _check_loader(self, sys._getframe(1))
-        return Draws(self)
+        return Draws(self, _what_is_wrong(self, sys._getframe(1)))
 
     def unfinished(self, epoch: int | None = None, *, live: bool = False) -> list[list[int]]:
         """Return the batches that dead trainers drew and are not known to have done.
@@ -199,8 +198,8 @@ class SharedBatchSampler(SharedObject, Sampler[list[int]]):
         return trainer.epoch, self._order(trainer.epoch)
 
 
-def _check_loader(sampler: SharedBatchSampler, caller: FrameType) -> None:
-    """Check that the DataLoader that makes an iterator, if one does, is as ``prefetch`` says.
+def _what_is_wrong(sampler: SharedBatchSampler, caller: FrameType) -> str | None:
+    """Return why no batch may be drawn for the DataLoader that makes an iterator, if one does.
 
     Only the frame that asks knows it. Should torch change that, this check is lost and no more.
     """
@@ -209,11 +208,10 @@ def _check_loader(sampler: SharedBatchSampler, caller: FrameType) -> None:
             continue
         ahead = loader.num_workers * (loader.prefetch_factor or 0)
         if sampler.prefetch < ahead:
-            raise ValueError(
-                "SharedBatchSampler: prefetch must be num_workers x prefetch_factor of the "
-                f"DataLoader, which is {ahead}, got {sampler.prefetch}"
+            return (
+                "prefetch must be num_workers x prefetch_factor of the DataLoader, which is "
+                f"{ahead}, got {sampler.prefetch}"
             )
         if ahead and not getattr(loader, "in_order", True):
-            raise ValueError(
-                "SharedBatchSampler: in_order of the DataLoader must be True, got False"
-            )
+            return "in_order of the DataLoader must be True, got False"
+    return None

@@ -63,8 +63,7 @@ def check_each_once(seen: Tensor) -> None:
     assert seen.tolist() == [[1] * seen.shape[1]] * EPOCHS
 
 
-@pytest.mark.parametrize("say", [False, True], ids=["counted", "set_epoch"])
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize(("method", "say"), [("fork", False), ("fork", True), ("spawn", True)])
 @pytest.mark.filterwarnings("ignore:SharedBatchSampler. others drew all")
 def test_processes_of_different_speeds_draw_each_index_once_per_epoch(method, say):
     sampler = SharedBatchSampler(N, 4)
