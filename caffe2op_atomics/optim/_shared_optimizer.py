@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.reduction import ForkingPickler
@@ -60,6 +61,14 @@ class SharedOptimizer(torch.optim.Optimizer):
         """Teach multiprocessing, and only it, to pickle the class."""
         super().__init_subclass__()
         ForkingPickler.register(cls, _reduce)
+        # For help() and editors: the constructor is that of torch.optim's class.
+        behind = cls.__mro__[cls.__mro__.index(SharedOptimizer) + 1]
+        if behind is not torch.optim.Optimizer:
+            cls.__signature__ = inspect.signature(behind)  # type: ignore[attr-defined]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._share()
 
     def _share(self) -> None:
         """Put everything into shared memory, after torch's constructor."""

@@ -18,7 +18,7 @@ _ops = torch.ops.atomics
 class Adagrad(SharedOptimizer, torch.optim.Adagrad):
     """``torch.optim.Adagrad`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
-    The arguments are torch's; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
+    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
     without weight decay, and touches only the rows that they name.
 
     Example:
@@ -29,34 +29,6 @@ class Adagrad(SharedOptimizer, torch.optim.Adagrad):
     """
 
     _SHARED = ("lr", "lr_decay", "eps", "weight_decay", "maximize")
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-2,
-        lr_decay: float = 0,
-        weight_decay: float = 0,
-        initial_accumulator_value: float = 0,
-        eps: float = 1e-10,
-        foreach: bool | None = None,
-        *,
-        maximize: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            lr_decay,
-            weight_decay,
-            initial_accumulator_value,
-            eps,
-            foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        self._share()
 
     @staticmethod
     def _moments(group: Mapping[str, Any]) -> dict[str, float]:

@@ -50,7 +50,7 @@ class _AdamSteps(SharedOptimizer):
 class Adam(_AdamSteps, torch.optim.Adam):
     """``torch.optim.Adam`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
-    The arguments are torch's; ``foreach`` and ``fused`` change nothing.
+    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing.
 
     Example:
         >>> model = torch.nn.Linear(2, 1).share_memory()
@@ -59,43 +59,11 @@ class Adam(_AdamSteps, torch.optim.Adam):
         >>> optimizer.step()
     """
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        amsgrad: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-        decoupled_weight_decay: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=decoupled_weight_decay,
-        )
-        self._share()
-
 
 class AdamW(_AdamSteps, torch.optim.AdamW):
     """``torch.optim.AdamW`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
-    The arguments are torch's; ``foreach`` and ``fused`` change nothing.
+    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing.
 
     Example:
         >>> model = torch.nn.Linear(2, 1).share_memory()
@@ -103,33 +71,3 @@ class AdamW(_AdamSteps, torch.optim.AdamW):
         >>> model(torch.ones(2)).sum().backward()
         >>> optimizer.step()
     """
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            maximize=maximize,
-            foreach=foreach,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        self._share()

@@ -17,7 +17,7 @@ _ops = torch.ops.atomics
 class SGD(SharedOptimizer, torch.optim.SGD):
     """``torch.optim.SGD`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
-    The arguments are torch's; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
+    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
     without momentum and weight decay.
 
     Example:
@@ -28,34 +28,6 @@ class SGD(SharedOptimizer, torch.optim.SGD):
     """
 
     _SHARED = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        momentum: float = 0,
-        dampening: float = 0,
-        weight_decay: float = 0,
-        nesterov: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            momentum,
-            dampening,
-            weight_decay,
-            nesterov,
-            maximize=maximize,
-            foreach=foreach,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        self._share()
 
     @staticmethod
     def _moments(group: Mapping[str, Any]) -> dict[str, float]:

@@ -12,6 +12,16 @@ namespace {
 
 using Types = TypesOf<Load>;
 
+// The bank, after all checks for what writes `values` to `cells`.
+mutex::Stripes checked(const char* op, const Tensor& mutex, const View& cells, const View& values,
+                       int64_t first) {
+  check_dtype(op, cells, Types{});
+  check_first(op, first);
+  check_elementwise(op, cells, {values});
+  check_no_overlap(op, {"mutex", mutex}, cells);
+  return stripes_of(op, mutex);
+}
+
 struct GuardedLoad {
   static constexpr const char* kName = "guarded_load";
   static std::string name() { return kName; }
@@ -53,11 +63,7 @@ struct GuardedStore {
   static void call(const Tensor& mutex, const Tensor& target, const Tensor& other, int64_t first) {
     const View cells("target", target);
     const View values("other", other);
-    check_dtype(kName, cells, Types{});
-    check_first(kName, first);
-    check_elementwise(kName, cells, {values});
-    check_no_overlap(kName, {"mutex", mutex}, cells);
-    auto stripes = stripes_of(kName, mutex);
+    auto stripes = checked(kName, mutex, cells, values, first);
     dispatch(Types{}, cells.dtype, [&]<class T>() {
       using C = Bits<T>;
       for_each_stripe(stripes, {cells, first}, std::array{writable(cells), readable(values)},
@@ -78,11 +84,7 @@ struct GuardedExchange {
                      int64_t first) {
     const View cells("target", target);
     const View values("other", other);
-    check_dtype(kName, cells, Types{});
-    check_first(kName, first);
-    check_elementwise(kName, cells, {values});
-    check_no_overlap(kName, {"mutex", mutex}, cells);
-    auto stripes = stripes_of(kName, mutex);
+    auto stripes = checked(kName, mutex, cells, values, first);
     Tensor old = empty_like(cells);
     dispatch(Types{}, cells.dtype, [&]<class T>() {
       using C = Bits<T>;
