@@ -44,4 +44,4 @@ def test_readme_code_runs(tmp_path):
     )
     first, last = result.stdout.splitlines()
     assert first.startswith("200,000 updates by 2 workers: ")
-    assert re.fullmatch(r"Counter\(value=\d+\) tensor\(True\)", last)
+    assert re.fullmatch(r"Counter\(value=\d+\) GuardedTensor\(.*\) tensor\(True\)", last)

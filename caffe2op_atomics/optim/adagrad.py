@@ -18,8 +18,8 @@ _ops = torch.ops.atomics
 class Adagrad(SharedOptimizer, torch.optim.Adagrad):
     """``torch.optim.Adagrad`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
-    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
-    without weight decay, and touches only the rows that they name.
+    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes
+    sparse gradients without weight decay, and touches only the rows that they name.
 
     Example:
         >>> embedding = torch.nn.Embedding(10, 2, sparse=True).share_memory()

@@ -17,8 +17,8 @@ _ops = torch.ops.atomics
 class SGD(SharedOptimizer, torch.optim.SGD):
     """``torch.optim.SGD`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
-    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes sparse gradients
-    without momentum and weight decay.
+    The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes
+    sparse gradients without momentum and weight decay.
 
     Example:
         >>> model = torch.nn.Linear(2, 1).share_memory()
