@@ -145,5 +145,5 @@ def test_kills_lose_nothing_but_what_was_in_flight():
     assert by_half <= counted
     assert uneven <= counted <= shared.optimizer.recoveries
     print(f"{KILLS} kills, {shared.stepped.value} steps: {counted=} {uneven=} {by_half=}")
-    assert 0 < kills_seen  # a snapshot's holder leaves many mutexes behind
+    assert kills_seen > 0  # a snapshot's holder leaves many mutexes behind
     assert shared.stepped.value > KILLS / 10
