@@ -46,7 +46,7 @@ class SharedBatchSampler(SharedObject, Sampler[list[int]]):
         prefetch: ``num_workers * prefetch_factor`` of this trainer's DataLoader, where
             prefetch_factor is 2 unless it is given; 0 without workers. A DataLoader that draws
             further ahead is refused. With a larger number, batches that are done are listed as
-            unfinished.
+            unfinished. Each trainer may set the attribute to its own before it iterates.
         name: attach to the sampler of this name, which is **where its trainers are**, or create it
             if there is none: for processes of one user on one host that have no common parent. All
             must give the same five arguments. It stays in /dev/shm until :meth:`unlink`.

@@ -76,7 +76,7 @@ def train(
                 assert more[0].wait(TIMEOUT)
         trained[batch] = 1
         if end == "slow":
-            time.sleep(0.002)
+            time.sleep(0.01)
 
 
 def trainer(*args: Any) -> Any:
@@ -117,7 +117,7 @@ def test_trainer_that_is_killed_at_any_moment_loses_what_is_listed_and_no_more()
         sampler = SharedBatchSampler(BATCHES, 1, prefetch=AHEAD)
         trained = torch.zeros(BATCHES, dtype=torch.bool).share_memory_()
         victim = trainer(sampler, trained, -1, "slow")
-        time.sleep(delays.uniform(0, 0.15))
+        time.sleep(delays.uniform(0, 0.3))
         kill(victim)
         rest = trainer(sampler, trained)
         rest.join(TIMEOUT)
@@ -194,6 +194,15 @@ def test_death_between_the_draw_and_its_record_is_seen():
             assert unfinished(sampler) == lost
         assert len(list(sampler)) == BATCHES - 1
         assert unfinished(sampler) == lost
+
+
+def test_forked_child_is_a_trainer_of_its_own():
+    sampler = SharedBatchSampler(BATCHES, 1)
+    draws = iter(sampler)
+    next(draws)
+    lost = one_lost(sampler)
+    assert unfinished(sampler) == lost
+    assert unfinished(sampler, live=True) == order_of(0)[:1] + lost
 
 
 def test_what_is_lost_is_known_until_the_next_epoch_has_ended():
