@@ -180,13 +180,14 @@ def _answer(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
 
 def _ask(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
     try:
-        arguments = [
-            _argument(argument, device)
+        arguments = {
+            argument.name: _argument(argument, device)
             for argument in overload._schema.arguments
             if not argument.has_default_value()
-        ]
-        takes_device = any(argument.name == "device" for argument in overload._schema.arguments)
-        made = overload(*arguments, **({"device": device} if takes_device else {}))
+        }
+        if any(argument.name == "device" for argument in overload._schema.arguments):
+            arguments["device"] = device
+        made = overload(**arguments)
     except RuntimeError as error:
         text = str(error).splitlines()[0]
         refusal = re.fullmatch(r"(.* must have dtype (.*)), got \w+", text)
@@ -200,6 +201,9 @@ def _ask(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
 
 
 def _argument(argument: Any, device: str) -> Any:
+    if isinstance(argument.type, torch.ListType):
+        is_of_tensors = isinstance(argument.type.getElementType(), torch.TensorType)
+        return [torch.empty(0, dtype=_REFUSED, device=device) if is_of_tensors else 0]
     if not isinstance(argument.type, torch.TensorType):
         return 0
     if argument.name == "condition":  # looked at before what it sets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,12 +23,13 @@ _ops = torch.ops.atomics
 class Op:
     """An op with its overload.
 
-    ``arguments(dtype)`` makes fresh ones, target first; ``dtypes`` are target's.
+    ``arguments(dtype)`` makes fresh ones, target first, or the mutex; ``dtypes`` are target's.
     """
 
     name: str
     arguments: Callable[[torch.dtype], tuple[Any, ...]]
     dtypes: tuple[torch.dtype, ...] = DTYPES
+    keywords: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def overload(self) -> Any:
@@ -168,6 +169,7 @@ MUTEX = [
     Op("mutex_owner", lambda _: (_ops.create_mutex(),), _BYTES),
     Op("mutex_unlock", lambda _: (locked_mutex(),), _BYTES),
     Op("mutex_consistent", lambda _: (orphaned_mutex(),), _BYTES),
+    Op("mutex_recoveries", lambda _: (_ops.create_mutex(2),), _BYTES),
 ]
 CAFFE2 = [
     Op(
@@ -188,7 +190,65 @@ CAFFE2 = [
     Op("check_atomic_bool", lambda _: (_ops.create_atomic_bool(),), _FLAG),
 ]
 
-ALL = DENSE + NUMBER + INDEXED + WAIT + MUTEX + CAFFE2
+FUSED_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
+def moment_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What a parameter of a dtype is stepped in."""
+    return torch.float32 if dtype == torch.bfloat16 else dtype
+
+
+def lists_to_step(dtype: torch.dtype, *moments: int) -> tuple[Any, ...]:
+    """Arguments of a fused op on two parameters, ``moments`` the numbers in the lists of those."""
+    start = torch.zeros(2, 3, dtype=moment_dtype(dtype))
+    return (
+        _ops.create_mutex(2),
+        [matrix(dtype), matrix(dtype)],
+        [torch.ones(2, 3, dtype=dtype) for _ in range(2)],
+        *([start.clone() for _ in range(count)] for count in moments),
+        torch.zeros(2, dtype=torch.int64),
+        [0, 1],
+    )
+
+
+def rows_to_step(dtype: torch.dtype) -> tuple[Any, ...]:
+    sums = torch.zeros(2, 3, dtype=moment_dtype(dtype))
+    rows = torch.tensor([1, 0, 1]), torch.ones(3, 3, dtype=dtype)
+    steps = torch.zeros(1, dtype=torch.int64)
+    return (_ops.create_mutex(2), matrix(dtype), 0, *rows, sums, steps)
+
+
+_LR = {"lr": 0.5}
+FUSED = [
+    Op("guarded_sgd_", lambda d: lists_to_step(d, 2), FUSED_DTYPES, _LR | {"momentum": 0.5}),
+    Op("guarded_adagrad_", lambda d: lists_to_step(d, 2), FUSED_DTYPES, _LR),
+    Op("guarded_adam_", lambda d: lists_to_step(d, 2, 2, 2), FUSED_DTYPES, _LR | {"amsgrad": True}),
+    Op("guarded_index_adagrad_", rows_to_step, FUSED_DTYPES, _LR),
+]
+GUARDED = [
+    Op("guarded_load", lambda d: (_ops.create_mutex(2), matrix(d))),
+    Op("guarded_store_", lambda d: (_ops.create_mutex(2), matrix(d), row(d))),
+    Op("guarded_exchange", lambda d: (_ops.create_mutex(2), matrix(d), row(d))),
+    Op("guarded_add_", lambda d: (_ops.create_mutex(2), matrix(d), row(d)), NUMBERS),
+    Op(
+        "guarded_index_add_",
+        lambda d: (
+            _ops.create_mutex(2),
+            matrix(d),
+            0,
+            torch.tensor([1, 0, 1]),
+            torch.ones(3, 3, dtype=d),
+        ),
+        NUMBERS,
+    ),
+    Op(
+        "guarded_copy_",
+        lambda d: ([_ops.create_mutex(2)], [matrix(d)], [0], [matrix(d)], [matrix(d)]),
+    ),
+    *FUSED,
+]
+
+ALL = DENSE + NUMBER + INDEXED + WAIT + MUTEX + CAFFE2 + GUARDED
 
 # Ops whose mutex argument no copy can stand in for; opcheck copies its inputs.
-WITH_MUTEX = {op.name for op in MUTEX + CAFFE2[:3] if not op.name.startswith("create")}
+WITH_MUTEX = {op.name for op in MUTEX + CAFFE2[:3] + GUARDED if not op.name.startswith("create")}

@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 TIMEOUT = 60
 
@@ -85,9 +86,12 @@ def _storage_bytes(tensor: Tensor) -> bytes:
     return bytes(tensor.untyped_storage())
 
 
-def assert_refused(call: Callable[..., Any], args: tuple[Any, ...], message: str) -> None:
-    before = [_storage_bytes(arg) for arg in args if isinstance(arg, Tensor)]
+def assert_refused(
+    call: Callable[..., Any], args: tuple[Any, ...], message: str, **keywords: Any
+) -> None:
+    tensors = [arg for arg in tree_leaves(args) if isinstance(arg, Tensor)]
+    before = [_storage_bytes(each) for each in tensors]
     with pytest.raises(RuntimeError) as caught:
-        call(*args)
+        call(*args, **keywords)
     assert str(caught.value).splitlines()[0] == message
-    assert [_storage_bytes(arg) for arg in args if isinstance(arg, Tensor)] == before
+    assert [_storage_bytes(each) for each in tensors] == before

@@ -88,9 +88,13 @@ def test_fullgraph_raises_for_every_op(op):
     args = op.arguments(op.dtypes[0])
     packet = getattr(torch.ops.atomics, op.name.split(".")[0])
     for callee in (op.overload, packet):
-        compiled = torch.compile(lambda *args, f=callee: f(*args), fullgraph=True, backend="eager")
+        compiled = torch.compile(
+            lambda *args, f=callee, **keywords: f(*args, **keywords),
+            fullgraph=True,
+            backend="eager",
+        )
         with pytest.raises(torch._dynamo.exc.Unsupported):
-            compiled(*args)
+            compiled(*args, **op.keywords)
 
 
 def test_wrappers_and_classes_work_in_compiled_functions():

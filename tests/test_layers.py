@@ -73,7 +73,7 @@ def test_schema_registered_ops_and_test_table_name_the_same():
 def test_every_op_has_a_public_function_or_belongs_to_a_class():
     packets = {name.split(".")[0] for name in schema_names()}
     of_mutex = {"mutex_init_", "mutex_lock", "mutex_try_lock", "mutex_unlock"}
-    of_mutex |= {"mutex_consistent", "mutex_owner"}
+    of_mutex |= {"mutex_consistent", "mutex_owner", "mutex_recoveries"}
     assert set(ops.__all__) | set(caffe2.__all__) | of_mutex == packets
 
 

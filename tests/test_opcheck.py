@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from op_table import ALL, CAFFE2, DENSE, DTYPES, FLOATS, INDEXED, WITH_MUTEX, Op
+from op_table import ALL, CAFFE2, DENSE, DTYPES, FLOATS, GUARDED, INDEXED, WITH_MUTEX, Op
 from torch.testing._internal.optests import generate_tests as optests
 
 
@@ -34,12 +34,14 @@ def test_opcheck(op, dtype):
     torch.library.opcheck(op.overload, op.arguments(dtype), **checks_of(op, dtype))
 
 
-@pytest.mark.parametrize("op", [op for op in ALL if op.name in WITH_MUTEX], ids=lambda op: op.name)
-def test_opcheck_without_copies_of_the_mutex(op):
+@each([op for op in ALL if op.name in WITH_MUTEX], DTYPES)
+def test_opcheck_without_copies_of_the_mutex(op, dtype):
     """opcheck itself clones its inputs, and a cloned mutex is refused."""
-    optests.safe_schema_check(op.overload, op.arguments(op.dtypes[0]), {}, copy_inputs=False)
-    if not op.returns_numbers and op in CAFFE2:
-        optests.safe_fake_check(op.overload, op.arguments(op.dtypes[0]), {}, copy_inputs=False)
+    args = op.arguments(dtype)
+    optests.safe_schema_check(op.overload, args, op.keywords, copy_inputs=False)
+    if not op.returns_numbers and op in CAFFE2 + GUARDED:
+        args = op.arguments(dtype)
+        optests.safe_fake_check(op.overload, args, op.keywords, copy_inputs=False)
 
 
 each_floating = each(DENSE + INDEXED, FLOATS)

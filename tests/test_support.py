@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 from bad_arguments import listed, named
-from op_table import ALL, DTYPES, INDEXED, Op
+from op_table import ALL, DTYPES, GUARDED, INDEXED, Op
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from caffe2op_atomics import Support, _library, _support, is_supported
 
@@ -28,17 +29,17 @@ by_op_with_target = pytest.mark.parametrize(
 
 def with_target_dtype(op: Op, dtype: torch.dtype) -> tuple[Any, ...]:
     """Arguments of ``op``: those of a dtype that it takes, in ``dtype``, whatever they hold."""
-    right = op.dtypes[0]
-    return tuple(
-        torch.empty(argument.shape, dtype=dtype)
-        if isinstance(argument, Tensor) and argument.dtype == right
-        else argument
-        for argument in op.arguments(right)
+    right = op.dtypes[0] if op not in GUARDED else op.dtypes[-1]  # not that of the mutex
+    return tree_map_only(
+        Tensor,
+        lambda each: torch.empty(each.shape, dtype=dtype) if each.dtype == right else each,
+        op.arguments(right),
     )
 
 
 def memory(arguments: tuple[Any, ...]) -> list[bytes]:
-    return [bytes(each.untyped_storage()) for each in arguments if isinstance(each, Tensor)]
+    tensors = [each for each in tree_leaves(arguments) if isinstance(each, Tensor)]
+    return [bytes(each.untyped_storage()) for each in tensors]
 
 
 @by_op
@@ -50,7 +51,7 @@ def test_supported_dtypes_are_those_of_the_table(op):
 def test_supported_call_is_carried_out(op):
     for dtype in EVERY_DTYPE:
         if is_supported(op.name, dtype):
-            op.overload(*op.arguments(dtype))
+            op.overload(*op.arguments(dtype), **op.keywords)
 
 
 # torch warns of dtypes that it gives up, and of those that are young.
@@ -62,7 +63,7 @@ def test_unsupported_call_is_refused_and_changes_nothing(op):
             arguments = with_target_dtype(op, dtype)
             before = memory(arguments)
             with pytest.raises(RuntimeError):
-                op.overload(*arguments)
+                op.overload(*arguments, **op.keywords)
             assert memory(arguments) == before
 
 
@@ -72,7 +73,7 @@ def test_why_not_is_what_the_op_says(op):
         support = is_supported(op.name, dtype)
         if not support:
             with pytest.raises(RuntimeError) as caught:
-                op.overload(*with_target_dtype(op, dtype))
+                op.overload(*with_target_dtype(op, dtype), **op.keywords)
             assert support.why == str(caught.value).splitlines()[0]
             assert support.why.endswith(f" must have dtype {listed(op)}, got {named(dtype)}")
 
@@ -121,11 +122,11 @@ def test_meta_is_for_tracing(op):
     support = is_supported(op.name, dtype, torch.device("meta"))
     assert not support.lock_free
     assert not is_supported(op.name, torch.complex64, "meta")
-    arguments = [a.to("meta") if isinstance(a, Tensor) else a for a in op.arguments(dtype)]
+    arguments = tree_map_only(Tensor, lambda each: each.to("meta"), op.arguments(dtype))
     if support:
         assert support.why == "meta tensors are for tracing, a call updates nothing"
         device = {"device": "meta"} if op.name in ("create_mutex", "create_atomic_bool") else {}
-        op.overload(*arguments, **device)
+        op.overload(*arguments, **op.keywords, **device)
     else:
         assert support.why == f"{op.name} has no kernel for meta in this build"
         with pytest.raises(NotImplementedError):
