@@ -26,6 +26,7 @@ struct GuardedAdagrad {
                    const std::vector<Tensor>& grads, const std::vector<Tensor>& state_sums,
                    const Tensor& steps, const std::vector<int64_t>& first, double lr,
                    double lr_decay, double weight_decay, double eps, bool maximize) {
+    check_params(kName, params);
     step_all<1>(kName, mutex, params, grads, {{{"state_sums", &state_sums}}}, steps, first,
                 [&]<class M>(int64_t number) {
                   return step_of<M>(number, lr, lr_decay, weight_decay, eps, maximize);

@@ -17,6 +17,7 @@ struct GuardedAdam {
                    const std::vector<int64_t>& first, double lr, double beta1, double beta2,
                    double eps, double weight_decay, bool decoupled_weight_decay, bool amsgrad,
                    bool maximize) {
+    check_params(kName, params);
     const auto make = [&]<class M, bool kAmsgrad>(int64_t step) {
       const double penalty = decoupled_weight_decay ? 0 : weight_decay;
       const double decay = decoupled_weight_decay ? 1 - lr * weight_decay : 1;
@@ -41,7 +42,7 @@ struct GuardedAdam {
                   steps, first,
                   [&]<class M>(int64_t step) { return make.template operator()<M, true>(step); });
     } else {
-      check_length(kName, "nothing without amsgrad", 0, "max_exp_avg_sqs", max_exp_avg_sqs.size());
+      check_without(kName, "amsgrad", "max_exp_avg_sqs", max_exp_avg_sqs);
       step_all<2>(kName, mutex, params, grads,
                   {{{"exp_avgs", &exp_avgs}, {"exp_avg_sqs", &exp_avg_sqs}}}, steps, first,
                   [&]<class M>(int64_t step) { return make.template operator()<M, false>(step); });

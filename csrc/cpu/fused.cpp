@@ -2,6 +2,18 @@
 
 namespace atomics::cpu {
 
+void check_params(const char* op, const std::vector<Tensor>& params) {
+  for (const Tensor& each : params) check_dtype(op, "params", each.scalar_type(), FusedTypes{});
+}
+
+void check_without(const char* op, const char* option, const char* name,
+                   const std::vector<Tensor>& list) {
+  if (!list.empty()) {
+    fail(op, name, std::string("be empty without ") + option,
+         std::to_string(list.size()) + " elements");
+  }
+}
+
 void check_state(const char* op, const View& param, const View& state) {
   const auto dtype = param.dtype == ScalarType::BFloat16 ? ScalarType::Float : param.dtype;
   if (state.dtype != dtype) {
@@ -16,7 +28,6 @@ void check_state(const char* op, const View& param, const View& state) {
 }
 
 void check_fused(const char* op, const Tensor& mutex, const View& param, const View& grad) {
-  check_dtype(op, param, FusedTypes{});
   check_same_dtype(op, param.dtype, grad.name, grad.dtype, param.name);
   check_same_shape(op, param, grad);
   check_memory(op, param);

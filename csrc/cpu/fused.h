@@ -29,9 +29,14 @@ struct Fused {
 };
 
 // The state of a parameter has its shape; a step changes all elements or, told so, indexed rows.
+void check_params(const char* op, const std::vector<Tensor>& params);
 void check_state(const char* op, const View& param, const View& state);
 void check_fused(const char* op, const Tensor& mutex, const View& param, const View& grad);
 void check_steps(const char* op, const View& steps, size_t count);
+
+// A list that is there for an option only.
+void check_without(const char* op, const char* option, const char* name,
+                   const std::vector<Tensor>& list);
 
 // Counts a step of parameter `k`, and gives its number, from 1 on.
 int64_t next_step(const View& steps, size_t k);
@@ -76,7 +81,7 @@ void step_stripes(mutex::Stripes& stripes, const Fused<Step::kStates>& of, const
                   });
 }
 
-// Checks all lists, then steps one parameter after the other, beginning with another one in each
+// Checks all lists, of dtypes that check_params has looked at, then steps one parameter after the other, beginning with another one in each
 // thread. make_step.template operator()<M>(number of the step) gives the step.
 template <size_t states, class MakeStep>
 void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& params,

@@ -15,6 +15,7 @@ struct GuardedSgd {
                    const Tensor& steps, const std::vector<int64_t>& first, double lr,
                    double momentum, double dampening, double weight_decay, bool nesterov,
                    bool maximize) {
+    check_params(kName, params);
     const double sign = maximize ? -1 : 1;
     const auto plain = [&]<class M>(int64_t) {
       return PlainSgd<M>{{static_cast<M>(sign), static_cast<M>(weight_decay)}, static_cast<M>(lr)};
@@ -27,8 +28,7 @@ struct GuardedSgd {
                             nesterov};
     };
     if (momentum == 0) {
-      check_length(kName, "nothing without momentum", 0, "momentum_buffers",
-                   momentum_buffers.size());
+      check_without(kName, "momentum", "momentum_buffers", momentum_buffers);
       step_all<0>(kName, mutex, params, grads, {}, steps, first, plain);
     } else {
       step_all<1>(kName, mutex, params, grads, {{{"momentum_buffers", &momentum_buffers}}}, steps,
