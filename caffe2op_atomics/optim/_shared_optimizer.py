@@ -171,9 +171,9 @@ class SharedOptimizer(torch.optim.Optimizer):
             options = plan.group.numbers()
             for part, some in plan.parts(grads[begin:end]):
                 if some[0].is_sparse:
-                    self._update_sparse(part, some[0], options)
+                    self._update_sparse(part, some[0], dict(options))
                 else:
-                    self._update(part, some, options)
+                    self._update(part, some, dict(options))
             begin = end
         return loss
 
