@@ -2,12 +2,15 @@
 
 Within a process a table says who owns which storage. Between processes locks on a file do, one byte
 for each piece of shared memory (open file description locks, fcntl(2)): the kernel releases them
-when the last process that inherited them is gone.
+when the last process that inherited them is gone. Each owner has a descriptor of its own, because
+closing it is right in a forked child too, where unlocking would unlock for the parent.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import gc
 import os
 import struct
 import weakref
@@ -26,12 +29,16 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> str | None:
 
     It stays so while the object lives.
     """
-    for tensor in tensors:
-        other = _owner_of.get(_address(tensor))
-        found = other() if other is not None else None
-        if found is not None:
-            return f"{type(found).__name__} in this process"
-    if not _lock(owner, tensors):
+    addresses = _addresses(tensors)
+    other = _owner_here(addresses)
+    if other is not None:
+        # A scheduler and its optimizer refer to each other: nobody may have these any more.
+        del other
+        gc.collect()
+        other = _owner_here(addresses)
+    if other is not None:
+        return f"{type(other).__name__} in this process"
+    if not _lock(owner, addresses):
         return "an object in another process"
     adopt(owner, tensors)
     return None
@@ -39,35 +46,48 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> str | None:
 
 def adopt(owner: object, tensors: Iterable[Tensor]) -> None:
     """Note that ``owner``, which arrived from another process, owns the tensors' memory."""
-    for tensor in tensors:
-        _owner_of[_address(tensor)] = weakref.ref(owner)
+    for address, of_dead in list(_owner_of.items()):
+        if of_dead() is None:
+            _owner_of.pop(address, None)  # another thread may be here too
+    for address in _addresses(tensors):
+        _owner_of[address] = weakref.ref(owner)
 
 
-def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+def _addresses(tensors: Iterable[Tensor]) -> set[int]:
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    return {storage.data_ptr() for storage in storages if storage.nbytes() > 0}
 
 
-def _lock(owner: object, tensors: Sequence[Tensor]) -> bool:
+def _owner_here(addresses: Iterable[int]) -> object:
+    for address in addresses:
+        other = _owner_of.get(address)
+        found = other() if other is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _lock(owner: object, addresses: Iterable[int]) -> bool:
     path = DIRECTORY / f"{PREFIX}-owners.{os.geteuid()}"
+    fd = None
     try:
+        places = _places(addresses)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        places = _places(_address(tensor) for tensor in tensors)
-    except OSError:  # no such directory, no /proc: then only this process knows
-        return True
-    try:
         for place in places:
             lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)  # struct flock
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
-    except BlockingIOError:
-        os.close(fd)
-        return False
+    except OSError as error:
+        if fd is not None:
+            os.close(fd)
+        # Otherwise no such directory, no /proc, no such locks: then only this process knows.
+        return error.errno not in (errno.EAGAIN, errno.EACCES) or fd is None
     weakref.finalize(owner, os.close, fd).atexit = False
     return True
 
 
 def _places(addresses: Iterable[int]) -> set[int]:
     """Return a number for the shared memory behind each address, the same in all processes."""
-    left = sorted(set(addresses))
+    left = sorted(addresses)
     places = set()
     with Path("/proc/self/maps").open() as maps:
         for line in maps:
