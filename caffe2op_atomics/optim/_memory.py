@@ -108,13 +108,14 @@ def new_memory(
     for group in groups:
         for param in group["params"]:
             room = _room(param) * len(moments(group))
-            sizes[moment_dtype(param)] = sizes.get(moment_dtype(param), 0) + room
+            if room > 0:
+                sizes[moment_dtype(param)] = sizes.get(moment_dtype(param), 0) + room
     return Memory(
         _bank.new_bank(size),
         first,
         shared_zeros((len(params),), torch.int64),
         shared_zeros((sum(cells_of(group, shared) for group in groups),), torch.float64),
-        {dtype: shared_zeros((size,), dtype) for dtype, size in sizes.items() if size},
+        {dtype: shared_zeros((size,), dtype) for dtype, size in sizes.items()},
     )
 
 
@@ -124,7 +125,7 @@ def moment_dtype(param: Tensor) -> torch.dtype:
 
 
 def _room(param: Tensor) -> int:
-    return -(-param.numel() // _ALIGNED) * _ALIGNED
+    return max(-(-param.numel() // _ALIGNED), 1) * _ALIGNED
 
 
 def _view(flat: Tensor, offset: int, param: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class SharedOptimizer(torch.optim.Optimizer):
     _memory: Memory
     _plans: list[Plan]
     _strategies: list[str | None]
+    _addresses: list[int]  # of the parameters
 
     # What each optimizer says of itself.
 
@@ -72,6 +73,7 @@ class SharedOptimizer(torch.optim.Optimizer):
 
     def _share(self) -> None:
         """Put everything into shared memory, after torch's constructor."""
+        self._step_supports_amp_scaling = False  # fused or not: GradScaler has to unscale
         groups = self.param_groups
         params = [param for group in groups for param in group["params"]]
         check_params(type(self).__name__, groups, params)
@@ -94,6 +96,7 @@ class SharedOptimizer(torch.optim.Optimizer):
         self._memory = memory
         self._plans = memory.plans(groups, self._SHARED, self._moments)
         self._strategies = [strategy_of(tensor) for tensor in self._shared()]
+        self._addresses = [param.data_ptr() for param in self._params()]
         self.param_groups = [plan.group for plan in self._plans]
         self.state = defaultdict(dict)
         for plan in self._plans:
@@ -107,6 +110,13 @@ class SharedOptimizer(torch.optim.Optimizer):
     def _shared(self) -> list[Tensor]:
         memory = self._memory
         return [memory.bank, memory.steps, memory.cells, *memory.flat.values(), *self._params()]
+
+    def _check_not_moved(self) -> None:
+        if [param.data_ptr() for param in self._params()] != self._addresses:
+            raise RuntimeError(
+                f"{type(self).__name__}: parameters must stay where they were, got one that was "
+                "moved (to(), .data = or vector_to_parameters): others no longer share it"
+            )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Do what torch's does, for the constructor only: other processes would not see it."""
@@ -165,6 +175,7 @@ class SharedOptimizer(torch.optim.Optimizer):
                 "called, or model and optimizer came to this process separately and are no longer "
                 "linked (send them together: in one tuple, or in the args of one Process)"
             )
+        self._check_not_moved()
         begin = 0
         for plan in self._plans:
             end = begin + len(plan.params)
@@ -205,6 +216,7 @@ class SharedOptimizer(torch.optim.Optimizer):
         torch.autograd.graph.increment_version(local)
 
     def _copy(self, out: Sequence[Tensor], source: Sequence[Tensor]) -> None:
+        self._check_not_moved()
         memory = self._memory
         _ops.guarded_copy_.default([memory.bank], self._params(), memory.first, out, source)
 
@@ -278,10 +290,9 @@ class SharedOptimizer(torch.optim.Optimizer):
 
 def _reduce(optimizer: SharedOptimizer) -> tuple[Any, ...]:
     name = type(optimizer).__name__
-    for tensor, strategy in zip(optimizer._shared(), optimizer._strategies, strict=True):
+    optimizer._check_not_moved()
+    for strategy in optimizer._strategies:
         check_strategy(name, strategy)
-        if not tensor.is_shared():
-            raise RuntimeError(f"{name}: parameters must stay shared, got one that was moved")
     groups = [{**plan.group, "params": plan.params} for plan in optimizer._plans]
     return _rebuild, (type(optimizer), optimizer.defaults, groups, optimizer._memory)
 
