@@ -32,7 +32,7 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> str | None:
     addresses = _addresses(tensors)
     other = _owner_here(addresses)
     if other is not None:
-        # A scheduler and its optimizer refer to each other: nobody may have these any more.
+        # One in a cycle, as with a trainer that refers to itself: nobody may have it any more.
         del other
         gc.collect()
         other = _owner_here(addresses)

@@ -12,8 +12,9 @@ from torch import Tensor
 _load = torch.ops.atomics.load.float
 _store = torch.ops.atomics.store_.float
 
-# What decides of the state that there is, and is not shared.
+# What decides of the state that there is, and is not shared; and what does by being 0 or not.
 FIXED = ("params", "amsgrad", "decoupled_weight_decay", "capturable", "differentiable")
+SWITCHES = ("momentum",)
 
 
 class SharedGroup(dict[str, Any]):
@@ -80,11 +81,16 @@ class SharedGroup(dict[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         place = self._place.get(key)
         if place is None:
-            if key in FIXED and key in self and self[key] != value:
+            if key in FIXED and key in self and not _same(self[key], value):
                 self._refuse(key, "stay as it was made: other processes would not see it")
             super().__setitem__(key, value)
             return
-        for cell, number in zip(self._cells[place], self._numbers_of(key, value), strict=True):
+        numbers = self._numbers_of(key, value)
+        made = super().__getitem__(key)
+        if key in SWITCHES and bool(numbers[0]) != bool(made):
+            rule = "stay other than 0" if made else "be given to the constructor if it is not 0"
+            self._refuse(key, f"{rule}: it decides what state there is")
+        for cell, number in zip(self._cells[place], numbers, strict=True):
             _store(cell, number)
 
     def _numbers_of(self, key: str, value: Any) -> list[float]:
@@ -129,11 +135,30 @@ class SharedGroup(dict[str, Any]):
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
         return copy.deepcopy(self.copy(), memo)
 
+    def __reduce_ex__(self, protocol: object) -> Any:
+        return dict, (self.copy(),)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[override]
+        return self.copy() | dict(other)
+
+    def __ior__(self, other: Any) -> SharedGroup:  # type: ignore[override, misc]
+        self.update(other)
+        return self
+
     def __eq__(self, other: object) -> bool:
         return self.copy() == other
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __repr__(self) -> str:
         return repr(self.copy())
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, list):  # of parameters
+        return list(map(id, one)) == list(map(id, other))
+    return bool(one == other)
 
 
 def cells_of(group: Mapping[str, Any], shared: Sequence[str]) -> int:

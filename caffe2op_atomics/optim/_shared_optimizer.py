@@ -265,6 +265,7 @@ class SharedOptimizer(torch.optim.Optimizer):
         Raises:
             ValueError: if it is of other groups, shapes or kinds of state. Nothing is changed then.
         """
+        state_dict = state_dict.copy()  # for hooks that change it
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             changed = hook(self, state_dict)
             state_dict = state_dict if changed is None else changed
@@ -286,6 +287,11 @@ class SharedOptimizer(torch.optim.Optimizer):
     def torn_stripes(self) -> int:
         """How many of them left a stripe in which parameter and moments differ by one step."""
         return int(_ops.mutex_recoveries.default(self._memory.bank)[1])
+
+
+def step_of(steps: int) -> Tensor:
+    """Return a number of steps as torch's state_dicts have it."""
+    return torch.tensor(float(steps), device="cpu")  # whatever the default device is
 
 
 def _reduce(optimizer: SharedOptimizer) -> tuple[Any, ...]:

@@ -63,14 +63,11 @@ def unpack(
             f"{[len(plan.params) for plan in plans]} parameters, got "
             f"{[len(group['params']) for group in groups]}"
         )
-    for plan, group in zip(plans, groups, strict=True):
-        for key in FIXED[1:]:
-            if key in plan.group and group.get(key, plan.group[key]) != plan.group[key]:
-                raise ValueError(
-                    f"load_state_dict: {key} must be {plan.group[key]} as in this {name}, "
-                    f"got {group[key]}"
-                )
     state = state_dict["state"]
+    for plan, group in zip(plans, groups, strict=True):
+        _check_kind(name, plan, group, moments_of)
+        for number in group["params"]:
+            _check_entry(name, plan, state.get(number, {}))
     steps: list[int] = []
     cells: list[float] = []
     moments: list[Tensor] = []
@@ -82,10 +79,35 @@ def unpack(
             for entry, moment in zip(entries, plan.moments[key], strict=True):
                 moments.append(_moment(name, key, entry.get(key), moment, first))
     return [
-        torch.tensor(steps, dtype=torch.int64),
-        torch.tensor(cells, dtype=torch.float64),
+        torch.tensor(steps, dtype=torch.int64, device="cpu"),
+        torch.tensor(cells, dtype=torch.float64, device="cpu"),
         *moments,
     ]
+
+
+def _check_kind(name: str, plan: Plan, group: Mapping[str, Any], moments_of: Moments) -> None:
+    """Raise if the options of a loaded group ask for other state than there is."""
+    for key in FIXED[1:]:
+        if key in plan.group and group.get(key, plan.group[key]) != plan.group[key]:
+            raise ValueError(
+                f"load_state_dict: {key} must be {plan.group[key]} as in this {name}, "
+                f"got {group[key]}"
+            )
+    wanted = list(moments_of({**plan.group, **group}))
+    if wanted != list(plan.moments):
+        raise ValueError(
+            f"load_state_dict: options must ask for the state of this {name}, "
+            f"{list(plan.moments)}, got some that ask for {wanted}"
+        )
+
+
+def _check_entry(name: str, plan: Plan, entry: Mapping[str, Any]) -> None:
+    """Raise if the loaded state of a parameter is of another optimizer."""
+    got = sorted(key for key, value in entry.items() if key != "step" and value is not None)
+    if got and got != sorted(plan.moments):
+        raise ValueError(
+            f"load_state_dict: state must have {sorted(plan.moments)} as in this {name}, got {got}"
+        )
 
 
 def _steps(entry: Mapping[str, Any]) -> int:
@@ -107,8 +129,11 @@ def _moment(name: str, key: str, saved: Tensor | None, like: Tensor, first: floa
 
 
 def load_local_options(plans: Sequence[Plan], state_dict: Mapping[str, Any]) -> None:
-    """Set the options that are not shared, such as a scheduler's ``initial_lr``."""
+    """Set the options that are not shared, such as a scheduler's ``initial_lr``.
+
+    The names of parameters stay those of the constructor, by which ``pull`` finds them.
+    """
     for plan, group in zip(plans, state_dict["param_groups"], strict=True):
-        for key in set(group) - set(FIXED):
+        for key in set(group) - {*FIXED, "param_names"}:
             if not plan.group.is_shared(key):
                 plan.group[key] = group[key]

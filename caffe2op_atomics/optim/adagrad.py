@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._memory import Plan
-from ._shared_optimizer import SharedOptimizer
+from ._shared_optimizer import SharedOptimizer, step_of
 from .sgd import rows_of
 
 _ops = torch.ops.atomics
@@ -36,7 +36,7 @@ class Adagrad(SharedOptimizer, torch.optim.Adagrad):
 
     @staticmethod
     def _state(steps: int, moments: dict[str, Tensor]) -> dict[str, Any]:
-        return {"step": torch.tensor(float(steps)), **moments}
+        return {"step": step_of(steps), **moments}
 
     def _update(self, plan: Plan, grads: list[Tensor], options: dict[str, Any]) -> None:
         _ops.guarded_adagrad_.default(

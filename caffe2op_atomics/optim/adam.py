@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._memory import Plan
-from ._shared_optimizer import SharedOptimizer
+from ._shared_optimizer import SharedOptimizer, step_of
 
 _ops = torch.ops.atomics
 
@@ -26,7 +26,7 @@ class _AdamSteps(SharedOptimizer):
 
     @staticmethod
     def _state(steps: int, moments: dict[str, Tensor]) -> dict[str, Any]:
-        return {"step": torch.tensor(float(steps)), **moments} if steps > 0 else {}
+        return {"step": step_of(steps), **moments} if steps > 0 else {}
 
     def _update(self, plan: Plan, grads: list[Tensor], options: dict[str, Any]) -> None:
         beta1, beta2 = options.pop("betas")

@@ -39,7 +39,7 @@ class SGD(SharedOptimizer, torch.optim.SGD):
         return moments if steps > 0 else {}
 
     def _update(self, plan: Plan, grads: list[Tensor], options: dict[str, Any]) -> None:
-        buffers = self._buffers(plan, options)
+        buffers = plan.moments.get("momentum_buffer", [])
         _ops.guarded_sgd_.default(
             plan.bank, plan.params, grads, buffers, plan.steps, plan.first, **options
         )
@@ -56,16 +56,6 @@ class SGD(SharedOptimizer, torch.optim.SGD):
             plan.bank, plan.params[0], 0, index, values, alpha, plan.first[0]
         )
         _ops.add_.int(plan.steps, 1)
-
-    def _buffers(self, plan: Plan, options: dict[str, Any]) -> list[Tensor]:
-        buffers = plan.moments.get("momentum_buffer", [])
-        if (options["momentum"] != 0) != bool(buffers):
-            raise RuntimeError(
-                "step: momentum must stay "
-                + ("other than 0" if buffers else "0")
-                + f" as the constructor was given it, got {options['momentum']}"
-            )
-        return buffers
 
 
 def rows_of(grad: Tensor) -> tuple[Tensor, Tensor]:
