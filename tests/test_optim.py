@@ -210,7 +210,7 @@ def test_step_without_any_gradient_says_why(case):
     kind, options = case
     shared = params()
     mine = ours(kind, shared, **options)
-    with pytest.raises(RuntimeError, match="^step: at least one parameter must have a gradient"):
+    with pytest.raises(RuntimeError, match=r"^step: at least one parameter must have a gradient"):
         mine.step()
     assert all(torch.equal(a, b) for a, b in zip(shared, params(), strict=True))
 
