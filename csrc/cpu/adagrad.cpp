@@ -52,11 +52,11 @@ struct GuardedIndexAdagrad {
     check_no_overlap(kName, {"mutex", mutex}, params);
     const bool row_wise = sums.dim == 1 && params.dim > 1;
     if (row_wise) {
-      check_row_sums(params, sums);
+      check_row_sums(mutex, params, sums);
     } else {
-      check_state(kName, params, sums);
+      check_state(kName, mutex, params, sums);
     }
-    check_steps(kName, counts, 1);
+    check_steps(kName, mutex, counts, 1);
     auto stripes = stripes_of(kName, mutex);
     std::optional<StripeOrder> order;
     if (rows.numel > 0) order.emplace(kName, stripes, params, first, rows);
@@ -86,7 +86,7 @@ struct GuardedIndexAdagrad {
   }
 
  private:
-  static void check_row_sums(const View& params, const View& sums) {
+  static void check_row_sums(const Tensor& mutex, const View& params, const View& sums) {
     const auto dtype = params.dtype == ScalarType::BFloat16 ? ScalarType::Float : params.dtype;
     check_same_dtype(kName, dtype, "state_sum", sums.dtype);
     if (sums.sizes[0] != params.sizes[0]) {
@@ -98,6 +98,7 @@ struct GuardedIndexAdagrad {
     check_memory(kName, sums);
     check_no_internal_overlap(kName, sums);
     check_no_overlap(kName, params, sums);
+    check_no_overlap(kName, {"mutex", mutex}, sums);
   }
 
   template <class T, class Step>

@@ -14,7 +14,7 @@ void check_without(const char* op, const char* option, const char* name,
   }
 }
 
-void check_state(const char* op, const View& param, const View& state) {
+void check_state(const char* op, const Tensor& mutex, const View& param, const View& state) {
   const auto dtype = param.dtype == ScalarType::BFloat16 ? ScalarType::Float : param.dtype;
   if (state.dtype != dtype) {
     fail(op, state.name,
@@ -25,6 +25,7 @@ void check_state(const char* op, const View& param, const View& state) {
   check_memory(op, state);
   check_no_internal_overlap(op, state);
   check_no_overlap(op, param, state);
+  check_no_overlap(op, {"mutex", mutex}, state);
 }
 
 void check_fused(const char* op, const Tensor& mutex, const View& param, const View& grad) {
@@ -37,13 +38,14 @@ void check_fused(const char* op, const Tensor& mutex, const View& param, const V
   check_no_overlap(op, {"mutex", mutex}, param);
 }
 
-void check_steps(const char* op, const View& steps, size_t count) {
+void check_steps(const char* op, const Tensor& mutex, const View& steps, size_t count) {
   check_dtype(op, steps, TypeList<int64_t>{});
   if (steps.numel != static_cast<int64_t>(count) || !steps.tensor.is_contiguous()) {
     fail(op, "steps", "be contiguous with one element for each of params, " + std::to_string(count),
          "shape " + shape_name(steps.dim, steps.sizes));
   }
   check_memory(op, steps);
+  check_no_overlap(op, {"mutex", mutex}, steps);
 }
 
 int64_t next_step(const View& steps, size_t k) {

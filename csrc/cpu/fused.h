@@ -30,9 +30,9 @@ struct Fused {
 
 // The state of a parameter has its shape; a step changes all elements or, told so, indexed rows.
 void check_params(const char* op, const std::vector<Tensor>& params);
-void check_state(const char* op, const View& param, const View& state);
+void check_state(const char* op, const Tensor& mutex, const View& param, const View& state);
 void check_fused(const char* op, const Tensor& mutex, const View& param, const View& grad);
-void check_steps(const char* op, const View& steps, size_t count);
+void check_steps(const char* op, const Tensor& mutex, const View& steps, size_t count);
 
 // A list that is there for an option only.
 void check_without(const char* op, const char* option, const char* name,
@@ -81,8 +81,9 @@ void step_stripes(mutex::Stripes& stripes, const Fused<Step::kStates>& of, const
                   });
 }
 
-// Checks all lists, of dtypes that check_params has looked at, then steps one parameter after the other, beginning with another one in each
-// thread. make_step.template operator()<M>(number of the step) gives the step.
+// Checks all lists; the dtypes of `params` were looked at before. Then steps one parameter after
+// the other, beginning with another one in each thread. make_step.template operator()<M>(number of
+// the step) gives the step.
 template <size_t states, class MakeStep>
 void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& params,
               const std::vector<Tensor>& grads,
@@ -101,9 +102,9 @@ void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& pa
   const View counts("steps", steps);
   for (size_t k = 0; k < params.size(); ++k) {
     check_fused(op, mutex, all_params[k], all_grads[k]);
-    for (const auto& list : all_state) check_state(op, all_params[k], list[k]);
+    for (const auto& list : all_state) check_state(op, mutex, all_params[k], list[k]);
   }
-  check_steps(op, counts, params.size());
+  check_steps(op, mutex, counts, params.size());
   auto stripes = stripes_of(op, mutex);
 
   const size_t count = params.size();
