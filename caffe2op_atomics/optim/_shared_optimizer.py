@@ -296,9 +296,9 @@ def step_of(steps: int) -> Tensor:
 
 def _reduce(optimizer: SharedOptimizer) -> tuple[Any, ...]:
     name = type(optimizer).__name__
-    optimizer._check_not_moved()
-    for strategy in optimizer._strategies:
+    for strategy in optimizer._strategies:  # the reason, if the model was moved a moment ago
         check_strategy(name, strategy)
+    optimizer._check_not_moved()
     groups = [{**plan.group, "params": plan.params} for plan in optimizer._plans]
     return _rebuild, (type(optimizer), optimizer.defaults, groups, optimizer._memory)
 
