@@ -37,6 +37,7 @@ format: $(PACKAGE)
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/usual_ways.py
 	$(BIN)/python benchmarks/lockfree.py
+	$(BIN)/python benchmarks/guarded.py
 
 wheel: $(REQUIREMENTS)
 	rm -rf dist

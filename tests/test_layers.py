@@ -22,7 +22,15 @@ TORCH_FREE = [
     ),
     *(
         ROOT / "csrc" / "cpu" / name
-        for name in ("ref.h", "group.h", "group.cpp", "deadline.h", "futex.h", "fast_table.cpp")
+        for name in (
+            "ref.h",
+            "group.h",
+            "group.cpp",
+            "deadline.h",
+            "futex.h",
+            "fast_table.cpp",
+            "vectorised.h",
+        )
     ),
 ]
 
