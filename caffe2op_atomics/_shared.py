@@ -166,14 +166,18 @@ class SharedObject:
                 "moved (share_memory_, set_, .data = or resize_): others no longer share it"
             )
 
+    def _arrived(self) -> None:
+        """Note what has to be noted about an object that another process sent."""
+
     def _check_sendable(self) -> None:
         check_strategy(type(self).__name__, self._strategy)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, (int, float)):
+        if isinstance(other, (int, float, Tensor)):
+            kind = "tensor" if isinstance(other, Tensor) else "number"
             raise TypeError(
-                f"a {type(self).__name__} is compared by identity, not with a number; "
-                "read it first (value, is_set(), locked())"
+                f"a {type(self).__name__} is compared by identity, not with a {kind}; "
+                "read it first (value, is_set(), locked(), snapshot())"
             )
         return self is other
 
@@ -213,4 +217,5 @@ def _rebuild(
     shared._adopt(tensor, file)
     for name, value in settings.items():
         setattr(shared, name, value)
+    shared._arrived()
     return shared

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -39,10 +40,9 @@ class GuardedTensor(SharedObject):
 
     Raises:
         TypeError: for a wrong kind of argument.
-        ValueError: if a shape has more than 8 dimensions, or ``name`` is not 1 to 200 characters of
-            ``A-Z a-z 0-9 . _ -``.
-        RuntimeError: if ``data`` cannot be guarded, or is guarded already; if ``name`` means
-            something else.
+        ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``.
+        RuntimeError: if ``data`` cannot be guarded or is guarded already, or has more than 8
+            dimensions; if ``name`` means something else.
 
     Example:
         >>> counts = GuardedTensor([3], dtype=torch.int64)
@@ -62,7 +62,7 @@ class GuardedTensor(SharedObject):
 
     def __init__(
         self,
-        data: Tensor | Sequence[int],
+        data: Tensor | Iterable[int],
         *,
         dtype: torch.dtype | None = None,
         bank: GuardedTensor | None = None,
@@ -77,7 +77,7 @@ class GuardedTensor(SharedObject):
             )
         if bank is not None and name is not None:
             raise TypeError("GuardedTensor: bank must not be given with name, got both")
-        tensor = data if isinstance(data, Tensor) else torch.zeros(tuple(data), dtype=dtype)
+        tensor = data if isinstance(data, Tensor) else _zeros(data, dtype)
         _check(tensor)
         if name is not None:
             self._attach(name, tensor)
@@ -88,14 +88,14 @@ class GuardedTensor(SharedObject):
             raise RuntimeError(
                 f"GuardedTensor: data must be guarded once, got memory of {other}: send that one"
             )
-        _owners.adopt(self, [self._adopted])
+        self._arrived()
         if bank is None:
             (self._first,), size = _bank.place([self._adopted])
             self._adopt(_bank.new_bank(size))
         else:
             stripes = -(-bank._data.untyped_storage().nbytes() // _bank.STRIPE_BYTES)
             self._first = (bank._first + stripes) % len(bank._bank)
-            self._adopt(bank._tensor)
+            self._adopt(bank._bank)
 
     def _attach(self, name: str, tensor: Tensor) -> None:
         self._kind = _guarded_file.kind_of(tensor)
@@ -103,6 +103,10 @@ class GuardedTensor(SharedObject):
             self._kind, name, lambda memory: _guarded_file.fill(memory, self._kind, tensor)
         )
         self._adopt(memory, file)
+        self._arrived()
+
+    def _arrived(self) -> None:
+        _owners.adopt(self, [self._data])
 
     def _adopt(self, tensor: Tensor, file: _named.NamedFile | None = None) -> None:
         super()._adopt(tensor, file)
@@ -203,7 +207,8 @@ class GuardedTensor(SharedObject):
         raise TypeError("a GuardedTensor is neither true nor false; ask its snapshot()")
 
     def __repr__(self) -> str:
-        return f"GuardedTensor{str(self.snapshot()).removeprefix('tensor')}"
+        lines = str(self.snapshot()).removeprefix("tensor")
+        return f"GuardedTensor{lines}".replace("\n", "\n" + " " * len("Guarded"))
 
 
 def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
@@ -215,7 +220,7 @@ def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
         guarded: the tensors.
 
     Raises:
-        TypeError: if one is not a GuardedTensor.
+        TypeError: if one is not a GuardedTensor, or there is none.
         RuntimeError: if they have too many mutexes.
 
     Example:
@@ -224,6 +229,8 @@ def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
         >>> snapshot(weights, steps)
         [tensor([1., 1.]), tensor([0])]
     """
+    if not guarded:
+        raise TypeError("snapshot: arguments must be at least one GuardedTensor, got none")
     for each in guarded:
         if not isinstance(each, GuardedTensor):
             raise TypeError(
@@ -234,6 +241,15 @@ def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
     banks, firsts = [each._bank for each in guarded], [each._first for each in guarded]
     ops.guarded_copy_(banks, tensors, firsts, copies, tensors)
     return copies
+
+
+def _zeros(shape: Iterable[int], dtype: torch.dtype | None) -> Tensor:
+    # A torch.Size, a list, a tuple: and a shape that torch refuses is refused in its words.
+    sizes = tuple(shape) if isinstance(shape, Iterable) else None
+    if sizes is None or not all(isinstance(size, Integral) for size in sizes):
+        got = type(shape).__name__ if sizes is None else repr(shape)
+        raise TypeError(f"GuardedTensor: data must be a tensor or a shape, got {got}")
+    return torch.zeros(sizes, dtype=dtype, device="cpu")  # whatever the default device is
 
 
 def _check(tensor: Tensor) -> None:

@@ -44,7 +44,7 @@ def test_racing_creators_create_once(name):
 
 def works_or_is_absent(kind, name: str) -> None:
     """As the next user finds it; nothing else is left."""
-    left = [path.name for path in DIRECTORY.iterdir() if path.name.startswith("caffe2op_atomics.")]
+    left = [path.name for path in DIRECTORY.glob("*caffe2op_atomics.*")]
     assert all(re.fullmatch(r"caffe2op_atomics\.\d+\.(test|example)\..*", each) for each in left)
     if kind is Counter:
         there = path_of(name).exists()

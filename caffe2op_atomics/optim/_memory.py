@@ -33,6 +33,8 @@ class Plan:
 
     def parts(self, grads: Sequence[Tensor | None]) -> Iterator[tuple[Plan, list[Tensor]]]:
         """Give those that have gradients: dense neighbours together, sparse ones alone."""
+        if not grads:
+            return
         dense = [grad for grad in grads if grad is not None and not grad.is_sparse]
         if len(dense) == len(grads):
             yield self, dense
