@@ -82,7 +82,9 @@ class GuardedTensor(SharedObject):
         if name is not None:
             self._attach(name, tensor)
             return
-        self._adopted = tensor.detach().share_memory_()
+        self._adopted = tensor.detach()
+        if not tensor.is_shared():  # or torch would move memory of the other sharing strategy
+            self._adopted.share_memory_()
         other = _owners.claim(self, [self._adopted]) if is_tensor else None
         if other is not None:
             raise RuntimeError(
