@@ -1,0 +1,166 @@
+"""What the optimizers refuse, in which words."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from optimizers import params
+from torch import nn
+
+from caffe2op_atomics import optim
+
+
+def shared(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape).share_memory_())
+
+
+def with_shared_gradient() -> nn.Parameter:
+    parameter = shared(2)
+    parameter.grad = torch.zeros(2).share_memory_()
+    return parameter
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: optim.SGD([torch.zeros(2)]),
+            RuntimeError,
+            "SGD: parameter 0 must be shared (model.share_memory() first), got private memory",
+        ),
+        (
+            lambda: optim.Adam([shared(1), nn.Parameter(torch.zeros(2, device="meta"))]),
+            RuntimeError,
+            "Adam: parameter 1 must be on cpu, got meta",
+        ),
+        (
+            lambda: optim.AdamW(params([(2,)], torch.float16)),
+            RuntimeError,
+            "AdamW: parameter 0 must be float32, float64 or bfloat16, got float16",
+        ),
+        (
+            lambda: optim.Adagrad([with_shared_gradient()]),
+            RuntimeError,
+            "Adagrad: parameter 0 must have no gradient in shared memory, got one, which "
+            "share_memory() made of one that was there: zero_grad() first",
+        ),
+        (
+            lambda: optim.Adam([shared(2)], capturable=True),
+            ValueError,
+            "Adam: capturable must be False, got True",
+        ),
+        (
+            lambda: optim.SGD([shared(2)], differentiable=True),
+            ValueError,
+            "SGD: differentiable must be False, got True",
+        ),
+        (lambda: optim.SGD([shared(2)], lr=-1), ValueError, "Invalid learning rate: -1"),
+        (
+            lambda: optim.SGD([shared(2)]).add_param_group({"params": [shared(2)]}),
+            RuntimeError,
+            "add_param_group: groups must all be given to the constructor, got one later, which "
+            "other processes would not see",
+        ),
+        (
+            lambda: optim.Adam([shared(2)]).param_groups[0].update(amsgrad=True),
+            ValueError,
+            "param_groups: amsgrad must stay as it was made: other processes would not see it",
+        ),
+        (
+            lambda: optim.Adam([shared(2)]).param_groups[0].update(params=[shared(2)]),
+            ValueError,
+            "param_groups: params must stay as it was made: other processes would not see it",
+        ),
+        (
+            lambda: optim.Adam([shared(2)]).param_groups[0].update(betas=(0.5,)),
+            ValueError,
+            "param_groups: betas must be 2 numbers",
+        ),
+        (
+            lambda: optim.SGD([shared(2)], momentum=0.5).param_groups[0].update(momentum=0),
+            ValueError,
+            "param_groups: momentum must stay other than 0: it decides what state there is",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).param_groups[0].update(momentum=0.5),
+            ValueError,
+            "param_groups: momentum must be given to the constructor if it is not 0: it decides "
+            "what state there is",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).pull([torch.zeros(3)]),
+            RuntimeError,
+            "pull: local_model must have the parameters that are shared, of shapes [[2]], "
+            "got [[3]]",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).snapshot(nn.Linear(1, 1)),
+            RuntimeError,
+            "snapshot: local_model must have the parameters that are shared, of shapes [[2]], "
+            "got [[1, 1], [1]]",
+        ),
+        (
+            lambda: optim.SGD([{"params": [shared(1)]}, {"params": [shared(1)]}]).pull(
+                nn.Linear(1, 1)
+            ),
+            RuntimeError,
+            "pull: local_model must be the parameters in the order of the groups if there are "
+            "several (or make the optimizer of named_parameters()), got a module",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).step(grads_from=[torch.zeros(2)]),
+            RuntimeError,
+            "step: at least one parameter must have a gradient, got none: backward() was not "
+            "called, or model and optimizer came to this process separately and are no longer "
+            "linked (send them together: in one tuple, or in the args of one Process)",
+        ),
+    ],
+)
+def test_is_refused(call, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("make", "grad", "message"),
+    [
+        (
+            lambda param: optim.SGD([param], momentum=0.5),
+            torch.zeros(3, 2).index_fill(0, torch.tensor([1]), 1).to_sparse(1),
+            "step: gradients must be dense for SGD with momentum or weight decay, got a sparse one",
+        ),
+        (
+            lambda param: optim.Adagrad([param], weight_decay=0.5),
+            torch.ones(3, 2).to_sparse(1),
+            "step: gradients must be dense for Adagrad with weight decay, got a sparse one",
+        ),
+        (
+            lambda param: optim.AdamW([param]),
+            torch.ones(3, 2).to_sparse(1),
+            "step: gradients must be dense for AdamW, got a sparse one (SGD and Adagrad take "
+            "those)",
+        ),
+        (
+            lambda param: optim.SGD([param]),
+            torch.ones(3, 2).to_sparse(),
+            "step: a sparse gradient must be sparse in its first dimension only, got 2 sparse "
+            "dimensions",
+        ),
+    ],
+)
+def test_sparse_gradient_is_refused(make, grad, message):
+    param = shared(3, 2)
+    optimizer = make(param)
+    param.grad = grad
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+        optimizer.step()
+    assert not param.any()
+
+
+def test_shared_parameters_are_not_pulled_into_themselves():
+    parameter = shared(2)
+    optimizer = optim.SGD([parameter])
+    with pytest.raises(RuntimeError, match=r"^guarded_copy_: .* must not share memory"):
+        optimizer.pull([parameter])
