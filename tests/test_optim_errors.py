@@ -92,14 +92,19 @@ def with_shared_gradient() -> nn.Parameter:
         (
             lambda: optim.SGD([shared(2)]).pull([torch.zeros(3)]),
             RuntimeError,
-            "pull: local_model must have the parameters that are shared, of shapes [[2]], "
-            "got [[3]]",
+            "pull: parameter 0 of local_model must be float32 of shape [2] on cpu, got float32 of "
+            "shape [3] on cpu",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).step(grads_from=[torch.zeros(2).double()]),
+            RuntimeError,
+            "step: parameter 0 of grads_from must be float32 of shape [2] on cpu, got float64 of "
+            "shape [2] on cpu",
         ),
         (
             lambda: optim.SGD([shared(2)]).snapshot(nn.Linear(1, 1)),
             RuntimeError,
-            "snapshot: local_model must have the parameters that are shared, of shapes [[2]], "
-            "got [[1, 1], [1]]",
+            "snapshot: local_model must have the 1 parameters that are shared, got 2",
         ),
         (
             lambda: optim.SGD([{"params": [shared(1)]}, {"params": [shared(1)]}]).pull(

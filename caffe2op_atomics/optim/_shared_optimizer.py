@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, ClassVar, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import _owners
 from .._shared import check_strategy, strategy_of
 from ._check import check_params
+from ._local import Local, match, note_change
 from ._memory import Memory, Plan, new_memory
 from ._states import load_local_options, pack, shared_tensors, unpack
 
 _ops = torch.ops.atomics
-
-# A model of this process, or its parameters in the order of the groups.
-Local = nn.Module | Iterable[Tensor]
 
 
 class SharedOptimizer(torch.optim.Optimizer):
@@ -159,10 +157,11 @@ class SharedOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        own = grads is None and grads_from is None
         if grads is None:
             params = self._params()
             if grads_from is not None:
-                params = self._match("step", "grads_from", grads_from)
+                params = match("step", "grads_from", grads_from, self._plans)
             grads = [param.grad for param in params]
         elif len(grads) != len(self._params()):
             raise RuntimeError(
@@ -176,6 +175,10 @@ class SharedOptimizer(torch.optim.Optimizer):
                 "linked (send them together: in one tuple, or in the args of one Process)"
             )
         self._check_not_moved()
+        if own:  # as torch.optim: backward() of an older forward pass has to raise
+            note_change(
+                param for param, grad in zip(self._params(), grads, strict=True) if grad is not None
+            )
         begin = 0
         for plan in self._plans:
             end = begin + len(plan.params)
@@ -210,39 +213,15 @@ class SharedOptimizer(torch.optim.Optimizer):
         return shared_tensors(self._memory, self._plans)
 
     def _copy_out(self, method: str, local_model: Local, saved: list[Tensor]) -> None:
-        local = self._match(method, "local_model", local_model)
+        local = match(method, "local_model", local_model, self._plans)
         sources = [*self._params(), *self._saved()[: len(saved)]]
         self._copy([*local, *saved], sources)
-        torch.autograd.graph.increment_version(local)
+        note_change(local)
 
     def _copy(self, out: Sequence[Tensor], source: Sequence[Tensor]) -> None:
         self._check_not_moved()
         memory = self._memory
         _ops.guarded_copy_.default([memory.bank], self._params(), memory.first, out, source)
-
-    def _match(self, method: str, argument: str, local: Local) -> list[Tensor]:
-        """Return the local parameters in the order of the shared ones."""
-        if not isinstance(local, nn.Module):
-            matched = list(local)
-        elif all("param_names" in plan.group for plan in self._plans):
-            by_name = dict(local.named_parameters())
-            names = [name for plan in self._plans for name in plan.group["param_names"]]
-            matched = [by_name[name] for name in names if name in by_name]
-        elif len(self._plans) == 1:
-            matched = list(local.parameters())
-        else:
-            raise RuntimeError(
-                f"{method}: {argument} must be the parameters in the order of the groups if there "
-                "are several (or make the optimizer of named_parameters()), got a module"
-            )
-        shapes = [list(param.shape) for param in self._params()]
-        got = [list(param.shape) for param in matched]
-        if got != shapes:
-            raise RuntimeError(
-                f"{method}: {argument} must have the parameters that are shared, of shapes "
-                f"{shapes}, got {got}"
-            )
-        return matched
 
     # Checkpoints.
 
