@@ -164,6 +164,7 @@ def test_creator_killed_at_random_leaves_all_or_nothing(name):
     assert there < 60
 
 
+@pytest.mark.filterwarnings("ignore::caffe2op_atomics.LeftoverWarning")
 def test_racing_creators_create_once(name):
     """Whoever comes first gives the values, and all add to the same tensor."""
 
