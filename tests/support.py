@@ -83,7 +83,8 @@ def _storage_bytes(tensor: Tensor) -> bytes:
     """The memory behind a tensor, its neighbours included."""
     if tensor.device.type != "cpu" or tensor.layout != torch.strided:
         return b""
-    return bytes(tensor.untyped_storage())
+    memory = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())
+    return bytes(memory.tolist())
 
 
 def assert_refused(
