@@ -18,7 +18,8 @@ class SGD(SharedOptimizer, torch.optim.SGD):
     """``torch.optim.SGD`` over shared parameters: see :mod:`caffe2op_atomics.optim`.
 
     The arguments are those of the installed torch; ``foreach`` and ``fused`` change nothing. Takes
-    sparse gradients without momentum and weight decay.
+    sparse gradients without momentum and weight decay. Momentum cannot be switched on or off later:
+    OneCycleLR and CyclicLR want one from the start, or ``cycle_momentum=False``.
 
     Example:
         >>> model = torch.nn.Linear(2, 1).share_memory()
