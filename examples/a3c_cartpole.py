@@ -7,31 +7,18 @@ moment of the shared network, and ``optimizer.step(grads_from=local)``, which lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import gymnasium
 import torch
+from _actor_critic import ROLLOUT, ActorCritic, Player, loss_of
 from _screen import console, parser
 from _workers import run_workers, seconds
-from torch import Tensor, nn
+from torch import nn
 
 import caffe2op_atomics as atomics
 
-ROLLOUT = 20  # steps of the environment per step of the optimizer
 RATE = 0.001
-DISCOUNT = 0.99
-ENTROPY = 0.01  # how much it is worth to try what looks worse
 LAST = 100  # episodes whose mean return is the score
 TARGET = 195  # score at which all workers stop; the best is 500
-
-
-class ActorCritic(nn.Module):
-    """What to do in a state, as logits, and what return to expect from there on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.actor = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 2))
-        self.critic = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 1), nn.Flatten(0))
 
 
 class Training:
@@ -56,63 +43,10 @@ class Training:
         self.stop.set_if(self.score() >= TARGET)
 
 
-class Step(NamedTuple):
-    """A step of the environment."""
-
-    state: Tensor
-    action: int
-    reward: float
-    after: Tensor
-    terminated: bool  # the pole fell: no more rewards
-    truncated: bool  # the time is up
-
-
-class Player:
-    """The game of one worker."""
-
-    def __init__(self, rank: int, training: Training) -> None:
-        self.environment = gymnasium.make("CartPole-v1")
-        self.state = torch.from_numpy(self.environment.reset(seed=rank)[0])
-        self.training, self.total = training, 0.0
-
-    @torch.no_grad()
-    def play(self, local: ActorCritic) -> list[Step]:
-        """Go on for some steps, in the next episode if one ends."""
-        rollout = []
-        for _ in range(ROLLOUT):
-            action = int(local.actor(self.state).softmax(dim=0).multinomial(1))
-            state, reward, *ended, _ = self.environment.step(action)
-            step = Step(self.state, action, float(reward), torch.from_numpy(state), *ended)
-            rollout.append(step)
-            self.state, self.total = step.after, self.total + step.reward
-            if any(ended):
-                self.training.end_episode(self.total)
-                self.state, self.total = torch.from_numpy(self.environment.reset()[0]), 0.0
-        return rollout
-
-
-def loss_of(local: ActorCritic, rollout: list[Step]) -> Tensor:
-    """Return the loss of actor and critic; what comes after the rollout, the critic guesses."""
-    with torch.no_grad():
-        guesses = local.critic(torch.stack([step.after for step in rollout])).tolist()
-    future, returns = guesses[-1], torch.zeros(ROLLOUT)
-    for place, step in reversed(list(enumerate(rollout))):
-        if step.terminated or step.truncated:
-            future = 0.0 if step.terminated else guesses[place]
-        returns[place] = future = step.reward + DISCOUNT * future
-
-    states = torch.stack([step.state for step in rollout])
-    advantages = returns - local.critic(states)
-    logs = local.actor(states).log_softmax(dim=1)
-    chosen = logs[range(ROLLOUT), [step.action for step in rollout]]
-    actor = (chosen * advantages.detach()).mean() - ENTROPY * (logs.exp() * logs).sum(dim=1).mean()
-    return advantages.square().mean() / 2 - actor
-
-
 def train(rank: int, training: Training) -> int:
     """Play and learn until somebody says stop, and return how many updates that were."""
     torch.manual_seed(rank)
-    player, local, updates = Player(rank, training), ActorCritic(), 0
+    player, local, updates = Player(rank, training.end_episode), ActorCritic(), 0
     while not training.stop.is_set():
         training.optimizer.pull(local)
         loss = loss_of(local, player.play(local))

@@ -68,6 +68,27 @@ def test_hogwild_digits_works_after_the_parent_used_intra_op_threads(tmp_path):
     run(str(script), str(ROOT / "examples"), "--epochs=30", "--out", str(tmp_path))
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
+def test_running_stats(options, tmp_path):
+    out = run("examples/running_stats.py", "--passes", "20", "--out", str(tmp_path), *options)
+    assert "mean wrong" in out
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
+def test_a3c_cartpole(options, tmp_path):
+    out = run("examples/a3c_cartpole.py", "--steps", "2000", "--out", str(tmp_path), *options)
+    assert "updates, and Adam counted" in out
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
+def test_embeddings(options, tmp_path):
+    out = run("examples/embeddings.py", "--epochs", "1", "--out", str(tmp_path), *options)
+    assert "Each word of the text was trained on exactly once" in out
+
+
 def test_benchmark_of_the_usual_ways():
     out = run("benchmarks/usual_ways.py", "--calls", "500", "--workers", "2")
     assert "counter += 1" in out
