@@ -31,6 +31,7 @@ def new_steps() -> Tensor:
     return torch.zeros(1, dtype=torch.int64)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled")
 @tables
 @dtypes
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
