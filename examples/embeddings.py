@@ -109,12 +109,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train, and return 0 if each word was trained on exactly once per epoch."""
     arguments = parser(__doc__)
     arguments.add_argument("--epochs", type=int, default=5)
+    arguments.add_argument("--words", type=int, help="of text to learn from; all by default")
     options = arguments.parse_args(argv)
 
-    frequencies = Counter(read_words()).most_common()
+    read = read_words()[: options.words]
+    frequencies = Counter(read).most_common()
     words = [word for word, frequency in frequencies if frequency >= RAREST]
     tokens_of = {word: token for token, word in enumerate(words)}
-    text = Text(torch.tensor([tokens_of[word] for word in read_words() if word in tokens_of]))
+    text = Text(torch.tensor([tokens_of[word] for word in read if word in tokens_of]))
     chances = torch.tensor([float(frequency) for _, frequency in frequencies[: len(words)]]) ** 0.75
 
     torch.manual_seed(0)

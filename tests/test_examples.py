@@ -46,7 +46,7 @@ def test_killed_holder(options, tmp_path):
     "options", [(), ("--start-method", "spawn"), ("--start-method", "forkserver"), ("--threads",)]
 )
 def test_hogwild_digits(options, tmp_path):
-    out = run("examples/hogwild_digits.py", "--epochs=30", "--out", str(tmp_path), *options)
+    out = run("examples/hogwild_digits.py", "--epochs=15", "--out", str(tmp_path), *options)
     assert "what differs is updates applied, steps, and survival" in " ".join(out.split())
     assert list(tmp_path.glob("*.png"))
 
@@ -65,7 +65,7 @@ raise SystemExit(hogwild_digits.main(sys.argv[1:]))
 def test_hogwild_digits_works_after_the_parent_used_intra_op_threads(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(FORK_AFTER_INTRA_OP_THREADS)
-    run(str(script), str(ROOT / "examples"), "--epochs=30", "--out", str(tmp_path))
+    run(str(script), str(ROOT / "examples"), "--epochs=15", "--out", str(tmp_path))
 
 
 @pytest.mark.timeout(240)
@@ -85,7 +85,8 @@ def test_a3c_cartpole(options, tmp_path):
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
 def test_embeddings(options, tmp_path):
-    out = run("examples/embeddings.py", "--epochs", "1", "--out", str(tmp_path), *options)
+    short = ("--epochs", "1", "--words", "100000")
+    out = run("examples/embeddings.py", *short, "--out", str(tmp_path), *options)
     assert "Each word of the text was trained on exactly once" in out
 
 
@@ -102,4 +103,15 @@ def test_benchmark_of_the_lockfree_ops(tmp_path):
     assert {row["note"] for row in rows} <= {"", "not installed"}
     assert all(row["ours"] > 0 for row in rows)
     assert {row["lost"] for row in rows} == {None, 0}
+    assert picture.stat().st_size
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("only", ["words", "60 small", "rows of 64"])
+def test_benchmark_of_the_guarded_ops(only, tmp_path):
+    picture = tmp_path / "guarded.png"
+    options = ("--seconds", "0.001", "--only", only, "--plot", str(picture), "--json")
+    rows = json.loads(run("benchmarks/guarded.py", *options))["rows"]
+    assert all(row["ours"] > 0 for row in rows)
+    assert {row["lost"] for row in rows} <= {None, 0}
     assert picture.stat().st_size
