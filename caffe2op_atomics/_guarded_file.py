@@ -33,7 +33,7 @@ def kind_of(tensor: Tensor) -> Kind:
             f"got {tensor.nbytes} bytes"
         )
     settings = [
-        ("dtype number", DTYPES.index(tensor.dtype)),
+        ("dtype", DTYPES.index(tensor.dtype)),
         ("dimensions", tensor.dim()),
         *((f"size({d})", size) for d, size in enumerate(tensor.shape)),
     ]

@@ -183,7 +183,7 @@ def mismatch(kind: Kind, header: Header, payload: bytes, file_bytes: int) -> tup
     for index, (name, expected) in enumerate(kind.settings):
         actual = _number(payload, 8 * index, 8)
         if actual != expected:
-            return f"have {name} {expected}", f"{name} {actual}"
+            return f"have {name} {_shown(name, expected)}", f"{name} {_shown(name, actual)}"
     rules = [
         (header.dtype, kind.dtype_number, "have torch's dtype number {}", "{}"),
         (header.payload_bytes, kind.payload_bytes, "have a payload of {} bytes", "{} bytes"),
@@ -209,10 +209,18 @@ def value_of(kind: int, payload: bytes) -> int | bool | str:
     if kind == GUARDED_TENSOR.number:
         dtype, dimensions = _number(payload, 0, 8), _number(payload, 8, 8)
         sizes = [_number(payload, 16 + 8 * d, 8) for d in range(min(dimensions, 8))]
-        return f"{str(DTYPES[dtype % len(DTYPES)]).removeprefix('torch.')} {sizes}"
+        return f"{_dtype_name(dtype)} {sizes}"
     if kind == SHARED_BATCH_SAMPLER.number:
         return _tickets_layout.describe(payload)
     return ""
+
+
+def _shown(setting: str, value: int) -> str:
+    return _dtype_name(value) if setting == "dtype" else str(value)
+
+
+def _dtype_name(number: int) -> str:
+    return str(DTYPES[number % len(DTYPES)]).removeprefix("torch.")
 
 
 def _number(payload: bytes, begin: int, size: int) -> int:

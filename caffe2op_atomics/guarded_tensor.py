@@ -26,14 +26,15 @@ class GuardedTensor(SharedObject):
 
     Every method that changes elements holds the locks of one stripe after the other, blocks while
     another holds them, and leaves each element changed or not if its process dies; the others go
-    on. Gradients are neither recorded nor propagated.
+    on. Gradients are neither recorded nor propagated. To subtract, ``add_(x, alpha=-1)``; to read
+    an element, ``tensor``.
 
     Args:
         data: a tensor to guard where it is: its memory is moved to shared memory first if it is not
             there yet, and the tensor stays a view of it, for reading. Or a shape, for zeros.
         dtype: of zeros; torch's default dtype if None.
         bank: guard with the bank of another one, so that ``snapshot`` can take many at once, which
-            hold at most 1024 mutexes together. Begin with the largest.
+            hold at most 1024 mutexes together. Begin with the largest. Not with ``name``.
         name: attach to the tensor of this name, **which keeps its values**, or create it, with the
             values of ``data``, if there is none: for processes of one user on one host that have no
             common parent. It stays in /dev/shm until :meth:`unlink`.

@@ -190,8 +190,8 @@ def test_more_than_1024_mutexes_are_not_held_together():
     targets = [full(bank) for bank in banks]
     with pytest.raises(RuntimeError) as caught:
         atomics.guarded_copy_(banks, targets, [0, 0], out, source)
-    rule = "targets must be under at most 1024 mutexes together, got 1025"
-    assert str(caught.value).splitlines()[0] == f"guarded_copy_: {rule}"
+    rule = "be under at most 1024 mutexes together (as those are that share one bank), got 1025"
+    assert str(caught.value).splitlines()[0] == f"guarded_copy_: targets must {rule}"
     assert out[0] == 0
     # And none is left held.
     assert [atomics.mutex_owner(banks[0], i) for i in (0, 1023)] == [0, 0]

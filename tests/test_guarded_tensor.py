@@ -142,7 +142,7 @@ def test_tensors_share_a_bank_and_a_snapshot():
 
 def test_the_limit_of_a_snapshot_is_said():
     large = [GuardedTensor([600 * 4096]) for _ in range(2)]
-    with pytest.raises(RuntimeError, match="be under at most 1024 mutexes together, got 1200"):
+    with pytest.raises(RuntimeError, match="be under at most 1024 mutexes together"):
         snapshot(*large)
     snapshot(large[0], GuardedTensor([600 * 4096], bank=large[0]))
 

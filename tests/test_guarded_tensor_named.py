@@ -41,7 +41,7 @@ def test_who_attaches_finds_the_values_of_the_first(name, shape, dtype):
     [
         ([3, 2], torch.float32, "have dimensions 2, got dimensions 1"),
         ([4], torch.float32, "have size(0) 4, got size(0) 3"),
-        ([3], torch.int32, "have dtype number 3, got dtype number 6"),
+        ([3], torch.int32, "have dtype int32, got dtype float32"),
     ],
 )
 def test_another_tensor_of_the_name_is_refused(name, data, dtype, rule):

@@ -117,6 +117,26 @@ def with_shared_gradient() -> nn.Parameter:
         (
             lambda: optim.SGD([shared(2)]).step(grads_from=[torch.zeros(2)]),
             RuntimeError,
+            "step: at least one gradient must be given, got none",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).step(grads=[None]),
+            RuntimeError,
+            "step: at least one gradient must be given, got none",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).step(grads=[]),
+            RuntimeError,
+            "step: grads must have one element for each of 1 parameters, got 0",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).pull({"weight": torch.zeros(2)}),
+            TypeError,
+            "pull: local_model must be a module or its parameters, got dict",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).step(),
+            RuntimeError,
             "step: at least one parameter must have a gradient, got none: backward() was not "
             "called, or model and optimizer came to this process separately and are no longer "
             "linked (send them together: in one tuple, or in the args of one Process)",
@@ -167,5 +187,5 @@ def test_sparse_gradient_is_refused(make, grad, message):
 def test_shared_parameters_are_not_pulled_into_themselves():
     parameter = shared(2)
     optimizer = optim.SGD([parameter])
-    with pytest.raises(RuntimeError, match=r"^guarded_copy_: .* must not share memory"):
+    with pytest.raises(RuntimeError, match=r"^pull: local_model must have memory of its own"):
         optimizer.pull([parameter])

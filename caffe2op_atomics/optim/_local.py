@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,13 @@ def match(method: str, argument: str, local: Local, plans: Sequence[Plan]) -> li
     """Return the local parameters in the order of the shared ones.
 
     Raises:
-        RuntimeError: if they are not like those.
+        RuntimeError: if they are not like those, or are those.
+        TypeError: for a state_dict.
     """
+    if isinstance(local, Mapping):
+        raise TypeError(
+            f"{method}: {argument} must be a module or its parameters, got {type(local).__name__}"
+        )
     if not isinstance(local, nn.Module):
         matched = list(local)
     elif all("param_names" in plan.group for plan in plans):
@@ -43,6 +48,11 @@ def match(method: str, argument: str, local: Local, plans: Sequence[Plan]) -> li
         if got != rule:
             raise RuntimeError(
                 f"{method}: parameter {number} of {argument} must be {rule}, got {got}"
+            )
+        if method != "step" and param.data_ptr() == local_param.data_ptr() and param.numel() > 0:
+            raise RuntimeError(
+                f"{method}: {argument} must have memory of its own (copy.deepcopy of the model), "
+                "got the shared parameters"
             )
     return matched
 

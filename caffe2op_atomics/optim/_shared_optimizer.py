@@ -169,6 +169,8 @@ class SharedOptimizer(torch.optim.Optimizer):
                 f"got {len(grads)}"
             )
         if all(grad is None for grad in grads):
+            if not own:
+                raise RuntimeError("step: at least one gradient must be given, got none")
             raise RuntimeError(
                 "step: at least one parameter must have a gradient, got none: backward() was not "
                 "called, or model and optimizer came to this process separately and are no longer "

@@ -38,7 +38,9 @@ void HoldAll::lock() {
   covered_.erase(std::unique(covered_.begin(), covered_.end(), same), covered_.end());
   // The kernel recovers 2048 of a dead thread, which may hold as many one by one.
   if (static_cast<int64_t>(covered_.size()) > kMostSlots) {
-    fail(op_, "targets", "be under at most " + std::to_string(kMostSlots) + " mutexes together",
+    fail(op_, "targets",
+         "be under at most " + std::to_string(kMostSlots) +
+             " mutexes together (as those are that share one bank)",
          std::to_string(covered_.size()));
   }
   for (; held_ < covered_.size(); ++held_) covered_[held_].stripes->lock(covered_[held_].i);
