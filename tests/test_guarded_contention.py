@@ -1,7 +1,7 @@
 """Guarded updates lose nothing and tear nothing, between real parallel threads and processes.
 
 When Stripes::lock and unlock (csrc/cpu/mutex/stripes.cpp) do nothing, every test here fails but the
-one on deadlocks, which fails when HoldAll does not sort.
+one on deadlocks, which does not end when HoldAll does not sort.
 """
 
 from __future__ import annotations
@@ -213,21 +213,21 @@ def test_consistent_load_is_one_point_in_time():
 
 def test_snapshots_of_several_banks_in_any_order_do_not_deadlock():
     banks = [atomics.create_mutex(n) for n in (1, 3, 16)]
-    targets = [shared(LENGTH) for _ in banks]
-    orders = list(itertools.permutations(range(3)))
+    targets = [shared(4 * 4096) for _ in banks]
+    orders, n = list(itertools.permutations(range(3))), 1500
 
     def work(rank: int) -> None:
-        for call in range(150):
+        out = [torch.empty_like(each) for each in targets]
+        for call in range(n):
             order = orders[(call + 2 * rank) % len(orders)]
             if rank == 3:
                 ops.guarded_add_(banks[order[0]], targets[order[0]], 1)
-                continue
-            mine = [targets[k] for k in order]
-            out = [torch.empty(LENGTH) for _ in order]
-            ops.guarded_copy_([banks[k] for k in order], mine, list(order), out, mine)
+            else:
+                mine = [targets[k] for k in order]
+                ops.guarded_copy_([banks[k] for k in order], mine, list(order), out, mine)
 
     run_threads(4, work)  # joins within a timeout
-    assert sum(target.sum() for target in targets) == 150 * LENGTH
+    assert sum(target.sum() for target in targets) == n * 4 * 4096
 
 
 def test_torch_s_own_threads_share_a_call():
