@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = measure_all(cases(), options)
     if options.only in "training on digits":
-        rows += compare_training(rounds=5)
+        rows += compare_training(rounds=15)
     if not rows:
         parser.error(f"no case has {options.only!r} in its name")
     show(rows, options)
