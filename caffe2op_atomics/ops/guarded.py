@@ -10,7 +10,7 @@ The contract that these functions share, beside that of :mod:`caffe2op_atomics.o
   another thread or process holds a stripe, and Ctrl-C waits with it. It must not be called by a
   thread that holds a mutex of the bank.
 * When a process dies in a call, each element is either changed or not, the next call goes on, and
-  ``torch.ops.atomics.mutex_recoveries`` counts it. A fused step that dies can leave one stripe in which the
+  the op ``mutex_recoveries`` counts it. A fused step that dies can leave one stripe in which the
   parameter and its moments differ by one step, which is counted as torn.
 * A plain torch write beside a guarded one may be lost, and so may a lock-free one.
 
