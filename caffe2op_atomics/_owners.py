@@ -1,9 +1,9 @@
 """Memory belongs to one bank: a second one over it would guard nothing.
 
-Within a process a table says who owns which storage. Between processes locks on a file do, one byte
-for each piece of shared memory (open file description locks, fcntl(2)): the kernel releases them
-when the last process that inherited them is gone. Each owner has a descriptor of its own, because
-closing it is right in a forked child too, where unlocking would unlock for the parent.
+Within a process a table says who owns which storage. Between processes locks on a file do, one
+byte for each piece of shared memory (open file description locks, fcntl(2)). Each owner has a
+descriptor, which forked children inherit and other receivers are sent: the kernel releases the
+locks when the last of them is closed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import os
 import struct
 import weakref
 from collections.abc import Iterable, Sequence
+from multiprocessing.reduction import DupFd, ForkingPickler
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -24,10 +26,32 @@ from ._shared_file import DIRECTORY, PREFIX
 _owner_of: dict[int, weakref.ref[object]] = {}  # by the address of the storage
 
 
-def claim(owner: object, tensors: Sequence[Tensor]) -> str | None:
-    """Make ``owner`` the owner of the tensors' shared memory; return who has some already.
+class Claim:
+    """Holds the locks of an owner while it, or one that multiprocessing made of it, lives."""
 
-    It stays so while the object lives.
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd  # None where there are no such locks
+
+    def __del__(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def _reduce(claim: Claim) -> tuple[Any, ...]:
+    return _received, (None if claim._fd is None else DupFd(claim._fd),)
+
+
+def _received(sent: Any) -> Claim:
+    return Claim(None if sent is None else sent.detach())
+
+
+ForkingPickler.register(Claim, _reduce)
+
+
+def claim(owner: object, tensors: Sequence[Tensor]) -> Claim | str:
+    """Make ``owner`` the owner of the tensors' shared memory, or return who has some already.
+
+    It has to keep the claim.
     """
     addresses = _addresses(tensors)
     other = _owner_here(addresses)
@@ -38,10 +62,11 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> str | None:
         other = _owner_here(addresses)
     if other is not None:
         return f"{type(other).__name__} in this process"
-    if not _lock(owner, addresses):
+    made = _lock(addresses)
+    if made is None:
         return "an object in another process"
     adopt(owner, tensors)
-    return None
+    return made
 
 
 def adopt(owner: object, tensors: Iterable[Tensor]) -> None:
@@ -67,7 +92,7 @@ def _owner_here(addresses: Iterable[int]) -> object:
     return None
 
 
-def _lock(owner: object, addresses: Iterable[int]) -> bool:
+def _lock(addresses: Iterable[int]) -> Claim | None:
     path = DIRECTORY / f"{PREFIX}-owners.{os.geteuid()}"
     fd = None
     try:
@@ -80,9 +105,9 @@ def _lock(owner: object, addresses: Iterable[int]) -> bool:
         if fd is not None:
             os.close(fd)
         # Otherwise no such directory, no /proc, no such locks: then only this process knows.
-        return error.errno not in (errno.EAGAIN, errno.EACCES) or fd is None
-    weakref.finalize(owner, os.close, fd).atexit = False
-    return True
+        taken = fd is not None and error.errno in (errno.EAGAIN, errno.EACCES)
+        return None if taken else Claim(None)
+    return Claim(fd)
 
 
 def _places(addresses: Iterable[int]) -> set[int]:

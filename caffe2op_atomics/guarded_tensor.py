@@ -58,6 +58,7 @@ class GuardedTensor(SharedObject):
     _LOCAL: ClassVar[frozenset[str]] = SharedObject._LOCAL | {"_bank", "_named_data"}
 
     _first = 0
+    _claim: _owners.Claim | None = None
     _adopted: Tensor | None = None  # None if the tensor lies in a named file
     _kind: Kind = GUARDED_TENSOR
 
@@ -86,11 +87,12 @@ class GuardedTensor(SharedObject):
         self._adopted = tensor.detach()
         if not tensor.is_shared():  # or torch would move memory of the other sharing strategy
             self._adopted.share_memory_()
-        other = _owners.claim(self, [self._adopted]) if is_tensor else None
-        if other is not None:
+        claim = _owners.claim(self, [self._adopted]) if is_tensor else None
+        if isinstance(claim, str):
             raise RuntimeError(
-                f"GuardedTensor: data must be guarded once, got memory of {other}: send that one"
+                f"GuardedTensor: data must be guarded once, got memory of {claim}: send that one"
             )
+        self._claim = claim
         self._arrived()
         if bank is None:
             (self._first,), size = _bank.place([self._adopted])

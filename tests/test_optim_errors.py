@@ -189,3 +189,40 @@ def test_shared_parameters_are_not_pulled_into_themselves():
     optimizer = optim.SGD([parameter])
     with pytest.raises(RuntimeError, match=r"^pull: local_model must have memory of its own"):
         optimizer.pull([parameter])
+
+
+def test_a_sparse_gradient_that_is_refused_changes_nothing():
+    dense, sparse = shared(2), shared(2)
+    optimizer = optim.Adam([dense, sparse])
+    grads = [torch.ones(2), torch.ones(2).to_sparse()]
+    with pytest.raises(RuntimeError, match=r"^step: gradients must be dense for Adam"):
+        optimizer.step(grads=grads)
+    assert not dense.any()
+    assert not optimizer.state_dict()["state"]
+
+
+def test_param_groups_that_were_replaced_are_refused():
+    parameter = shared(2)
+    optimizer = optim.SGD([parameter])
+    optimizer.param_groups.append({"params": [shared(2)], "lr": 1.0})
+    with pytest.raises(RuntimeError, match="param_groups must stay as the constructor made them"):
+        optimizer.step(grads=[torch.ones(2)])
+    assert not parameter.any()
+
+
+def test_gradients_that_became_shared_are_refused():
+    parameter = shared(2)
+    optimizer = optim.SGD([parameter])
+    parameter.grad = torch.ones(2).share_memory_()
+    with pytest.raises(RuntimeError, match="must have no gradient in shared memory"):
+        optimizer.step()
+    assert not parameter.any()
+
+
+def test_a_negative_step_is_not_loaded():
+    optimizer = optim.Adam([shared(2)])
+    optimizer.step(grads=[torch.ones(2)])
+    state_dict = optimizer.state_dict()
+    state_dict["state"][0]["step"] = torch.tensor(-1.0)
+    with pytest.raises(ValueError, match="step must not be negative, got -1"):
+        optimizer.load_state_dict(state_dict)

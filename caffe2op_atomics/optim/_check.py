@@ -32,8 +32,19 @@ def check_params(name: str, groups: Sequence[Mapping[str, Any]], params: Sequenc
             raise RuntimeError(
                 f"{which} must be shared (model.share_memory() first), got private memory"
             )
-        if param.grad is not None and param.grad.is_shared():
+    check_grads(name, params)
+
+
+def check_grads(name: str, params: Sequence[Tensor]) -> None:
+    """Raise if a gradient lies in shared memory: several workers would write one.
+
+    Raises:
+        RuntimeError: if one does.
+    """
+    for number, param in enumerate(params):
+        grad = param.grad
+        if grad is not None and not grad.is_sparse and grad.is_shared():
             raise RuntimeError(
-                f"{which} must have no gradient in shared memory, got one, which share_memory() "
-                "made of one that was there: zero_grad() first"
+                f"{name}: parameter {number} must have no gradient in shared memory, got one, "
+                "which share_memory() made of one that was there: zero_grad() first"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.reduction import ForkingPickler
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from .. import _owners
 from .._shared import check_strategy, strategy_of
-from ._check import check_params
+from ._check import check_grads, check_params
 from ._local import Local, match, note_change
 from ._memory import Memory, Plan, new_memory
 from ._states import load_local_options, pack, shared_tensors, unpack
@@ -27,8 +28,10 @@ class SharedOptimizer(torch.optim.Optimizer):
     _SHARED: ClassVar[tuple[str, ...]]  # the options that are shared
 
     _memory: Memory
+    _claim: _owners.Claim
     _plans: list[Plan]
     _strategies: list[str | None]
+    _checked_in = 0  # the process in which the gradients were looked at
     _addresses: list[int]  # of the parameters
 
     # What each optimizer says of itself.
@@ -47,12 +50,16 @@ class SharedOptimizer(torch.optim.Optimizer):
         """Step all parameters of ``plan``."""
         raise NotImplementedError
 
-    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
-        """Step the only parameter of ``plan``."""
+    def _check_sparse(self, options: dict[str, Any]) -> None:
+        """Raise if sparse gradients are not taken, before anything is changed."""
         raise RuntimeError(
             f"step: gradients must be dense for {type(self).__name__}, got a sparse one "
             "(SGD and Adagrad take those)"
         )
+
+    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
+        """Step the only parameter of ``plan``."""
+        raise NotImplementedError
 
     # Making and sending.
 
@@ -75,13 +82,14 @@ class SharedOptimizer(torch.optim.Optimizer):
         groups = self.param_groups
         params = [param for group in groups for param in group["params"]]
         check_params(type(self).__name__, groups, params)
-        other = _owners.claim(self, params)
-        if other is not None:
+        claim = _owners.claim(self, params)
+        if isinstance(claim, str):
             raise RuntimeError(
                 f"{type(self).__name__}: parameters must have no other optimizer, got some of "
-                f"{other}: make one, before the processes start, and pass it to them together "
+                f"{claim}: make one, before the processes start, and pass it to them together "
                 "with the model"
             )
+        self._claim = claim
         self._connect(new_memory(groups, self._SHARED, self._moments), groups)
         for plan, group in zip(self._plans, groups, strict=True):
             plan.group.store(group)
@@ -114,6 +122,17 @@ class SharedOptimizer(torch.optim.Optimizer):
             raise RuntimeError(
                 f"{type(self).__name__}: parameters must stay where they were, got one that was "
                 "moved (to(), .data = or vector_to_parameters): others no longer share it"
+            )
+
+    def _check_groups(self) -> None:
+        same = len(self.param_groups) == len(self._plans) and all(
+            group is plan.group and len(group["params"]) == len(plan.params)
+            for group, plan in zip(self.param_groups, self._plans, strict=True)
+        )
+        if not same:
+            raise RuntimeError(
+                f"{type(self).__name__}: param_groups must stay as the constructor made them, but "
+                "for their options, got others, which other processes would not see"
             )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -177,20 +196,29 @@ class SharedOptimizer(torch.optim.Optimizer):
                 "linked (send them together: in one tuple, or in the args of one Process)"
             )
         self._check_not_moved()
-        if own:  # as torch.optim: backward() of an older forward pass has to raise
-            note_change(
-                param for param, grad in zip(self._params(), grads, strict=True) if grad is not None
-            )
+        self._check_groups()
+        if os.getpid() != self._checked_in and own:
+            check_grads(type(self).__name__, self._params())
+            self._checked_in = os.getpid()
+        parts = []
         begin = 0
         for plan in self._plans:
             end = begin + len(plan.params)
             options = plan.group.numbers()
             for part, some in plan.parts(grads[begin:end]):
                 if some[0].is_sparse:
-                    self._update_sparse(part, some[0], dict(options))
-                else:
-                    self._update(part, some, dict(options))
+                    self._check_sparse(options)
+                parts.append((part, some, options))
             begin = end
+        if own:  # as torch.optim: backward() of an older forward pass has to raise
+            note_change(
+                param for param, grad in zip(self._params(), grads, strict=True) if grad is not None
+            )
+        for part, some, options in parts:
+            if some[0].is_sparse:
+                self._update_sparse(part, some[0], dict(options))
+            else:
+                self._update(part, some, dict(options))
         return loss
 
     def pull(self, local_model: Local) -> None:
@@ -281,7 +309,8 @@ def _reduce(optimizer: SharedOptimizer) -> tuple[Any, ...]:
         check_strategy(name, strategy)
     optimizer._check_not_moved()
     groups = [{**plan.group, "params": plan.params} for plan in optimizer._plans]
-    return _rebuild, (type(optimizer), optimizer.defaults, groups, optimizer._memory)
+    parts = (optimizer.defaults, groups, optimizer._memory, optimizer._claim)
+    return _rebuild, (type(optimizer), *parts)
 
 
 def _rebuild(
@@ -289,10 +318,12 @@ def _rebuild(
     defaults: dict[str, Any],
     groups: list[dict[str, Any]],
     memory: Memory,
+    claim: _owners.Claim,
 ) -> SharedOptimizer:
     optimizer = cls.__new__(cls)
     # Hooks are functions of the process that added them.
     torch.optim.Optimizer.__setstate__(optimizer, {"defaults": defaults})
+    optimizer._claim = claim
     optimizer._connect(memory, groups)
     _owners.adopt(optimizer, optimizer._params())
     return optimizer

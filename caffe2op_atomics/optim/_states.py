@@ -112,7 +112,10 @@ def _check_entry(name: str, plan: Plan, entry: Mapping[str, Any]) -> None:
 
 def _steps(entry: Mapping[str, Any]) -> int:
     # torch.optim.SGD counts none; one that has a buffer has made some.
-    return int(entry.get("step", any(value is not None for value in entry.values())))
+    steps = entry.get("step", any(value is not None for value in entry.values()))
+    if not steps >= 0:
+        raise ValueError(f"load_state_dict: step must not be negative, got {float(steps)}")
+    return int(steps)
 
 
 def _moment(name: str, key: str, saved: Tensor | None, like: Tensor, first: float) -> Tensor:

@@ -43,11 +43,14 @@ class Adagrad(SharedOptimizer, torch.optim.Adagrad):
             plan.bank, plan.params, grads, plan.moments["sum"], plan.steps, plan.first, **options
         )
 
-    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
-        if options.pop("weight_decay") != 0:
+    def _check_sparse(self, options: dict[str, Any]) -> None:
+        if options["weight_decay"] != 0:
             raise RuntimeError(
                 "step: gradients must be dense for Adagrad with weight decay, got a sparse one"
             )
+
+    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
+        del options["weight_decay"]
         index, values = rows_of(grad.coalesce())  # its squares are those of a row's whole gradient
         (param,), (state_sum,), (first,) = plan.params, plan.moments["sum"], plan.first
         _ops.guarded_index_adagrad_.default(

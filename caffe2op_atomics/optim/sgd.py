@@ -45,12 +45,14 @@ class SGD(SharedOptimizer, torch.optim.SGD):
             plan.bank, plan.params, grads, buffers, plan.steps, plan.first, **options
         )
 
-    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
+    def _check_sparse(self, options: dict[str, Any]) -> None:
         if options["momentum"] != 0 or options["weight_decay"] != 0:
             raise RuntimeError(
                 "step: gradients must be dense for SGD with momentum or weight decay, "
                 "got a sparse one"
             )
+
+    def _update_sparse(self, plan: Plan, grad: Tensor, options: dict[str, Any]) -> None:
         index, values = rows_of(grad)
         alpha = options["lr"] if options["maximize"] else -options["lr"]
         _ops.guarded_index_add_.default(

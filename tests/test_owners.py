@@ -1,0 +1,38 @@
+"""Memory has one owner, as long as any process has it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from support import START_METHODS, TIMEOUT
+from torch import nn
+
+from caffe2op_atomics import GuardedTensor, optim
+
+
+def hold(owners, here, leave):
+    here.set()
+    leave.wait(TIMEOUT)
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_receiver_owns_memory_when_the_maker_is_gone(start_method):
+    context = mp.get_context(start_method)
+    here, leave = context.Event(), context.Event()
+    model, tensor = nn.Linear(3, 3).share_memory(), torch.zeros(4)
+    owners = optim.SGD(model.parameters()), GuardedTensor(tensor)
+    worker = context.Process(target=hold, args=(owners, here, leave))
+    worker.start()
+    assert here.wait(TIMEOUT)
+    del owners
+    try:
+        with pytest.raises(RuntimeError, match="got some of an object in another process"):
+            optim.SGD(model.parameters())
+        with pytest.raises(RuntimeError, match="got memory of an object in another process"):
+            GuardedTensor(tensor)
+    finally:
+        leave.set()
+        worker.join(TIMEOUT)
+    optim.SGD(model.parameters())
+    GuardedTensor(tensor)
