@@ -18,7 +18,8 @@
 
 Not reached on one machine of two cores, whose numbers are in docs/speed.md: twice the racy way's
 speed at counting words (0.65x to 1.7x: the racy way is as fast as the cores' caches let it be, and
-that differs from run to run of the shared host).
+that differs from run to run of the shared host); and, in some runs, 0.98x of its samples a second
+when training (0.91x to 1.05x).
 
 The rows without a target are there to compare. Both sides are measured in turn, several times, and
 the medians compared; torch uses one thread, every worker has a core of its own as far as there are
