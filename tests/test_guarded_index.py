@@ -33,13 +33,11 @@ def integers(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Genera
     return torch.randint(low, 4, shape, generator=generator).to(dtype)
 
 
-def one_by_one(target: Tensor, index: Tensor, source: Tensor) -> Tensor:
-    """Return what is there after the rows were added in their order, each sum rounded."""
-    if target.dtype in (torch.float16, torch.bfloat16):  # torch adds as it likes
-        expected = target.clone()
-        for row, values in zip(index.tolist(), source, strict=True):
-            expected[row] = (expected[row].float() + values.float()).to(target.dtype)
-        return expected
+def added(target: Tensor, index: Tensor, source: Tensor) -> Tensor:
+    """Return what has to be there: a 16-bit float is rounded once."""
+    if target.dtype in (torch.float16, torch.bfloat16):
+        sums = torch.zeros(target.shape).index_add_(0, index, source.float())
+        return (target.float() + sums).to(target.dtype)
     return target.clone().index_add_(0, index, source)
 
 
@@ -54,7 +52,7 @@ def test_rows_are_added(index_dtype, table, n, dtype):
     index[::7] = index[0]
     target = integers((rows, *row), dtype, generator)
     source = integers((70, *row), dtype, generator)
-    expected = one_by_one(target, index, source)
+    expected = added(target, index, source)
     bank = atomics.create_mutex(n)
     assert ops.guarded_index_add_(bank, target, 0, index, source, first=5) is target
     assert torch.equal(target, expected)
@@ -70,9 +68,26 @@ def test_sums_are_those_of_torch_to_the_last_bit(table, alpha, dtype):
     index = torch.randint(0, 5, (300,), generator=generator) * (rows // 5)
     target = torch.randn((rows, *row), generator=generator, dtype=dtype)
     source = torch.randn((300, *row), generator=generator, dtype=dtype)
-    expected = one_by_one(target, index, source * alpha)
+    expected = added(target, index, source * alpha)
     ops.guarded_index_add_(atomics.create_mutex(16), target, 0, index, source, alpha)
     assert torch.equal(target, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("alpha", [1, 0.3])
+@tables
+def test_rows_of_small_floats_are_rounded_once(table, alpha, dtype):
+    """As by index_add_: one after the other, 5000 ones in a bfloat16 would make 256."""
+    generator = torch.Generator().manual_seed(0)
+    rows, *row = TABLES[table]
+    index = torch.randint(0, 5, (5000,), generator=generator) * (rows // 5)
+    source = torch.rand((5000, *row), generator=generator).to(dtype)
+    target, expected = torch.ones(2, rows, *row, dtype=dtype)
+    ops.index_add_(expected, 0, index, source, alpha)
+    ops.guarded_index_add_(atomics.create_mutex(16), target, 0, index, source, alpha)
+    assert torch.equal(target, expected)
+    if expected.numel():
+        assert 250 * alpha < expected[0].float().mean() < 1000
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
@@ -98,7 +113,7 @@ def test_words_are_counted(rows, count):
 
 
 @pytest.mark.parametrize("table", [(50, 6), (6000, 40)])
-@pytest.mark.parametrize("dtype", [torch.int64, torch.float32], ids=str)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.bfloat16], ids=str)
 @banks
 def test_strided_target_index_and_source(n, dtype, table):
     generator = torch.Generator().manual_seed(0)

@@ -120,8 +120,8 @@ def guarded_index_add_(
     """Add ``alpha * source[i]`` to ``target[index[i]]`` for every i and return ``target``.
 
     The rows are taken in the order of their mutexes, each of which is locked once. Equal indices
-    are added in their order, one after the other, and 16-bit floats rounded after each addition;
-    :func:`caffe2op_atomics.ops.index_add_` makes the sum of equal indices first.
+    are added in their order, one after the other; those of 16-bit floats, which have to be rounded
+    once only, are summed as float32 first, as :func:`caffe2op_atomics.ops.index_add_` does it.
 
     Args:
         mutex: a bank, see :mod:`caffe2op_atomics.ops.guarded`.

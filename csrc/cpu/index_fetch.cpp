@@ -12,14 +12,14 @@ namespace {
 // The row is updated once, with the sum of its sources: the first of its indices found what the row
 // held, each other one that and the sum of the sources before.
 template <class C>
-void fetch_group(Add, Row target, const Rows& source, const Rows& old, OwnRow<Widened<C>>& own,
+void fetch_group(Add, Row target, const Rows& source, const Rows& old, OwnRows<Widened<C>>& own,
                  int64_t width, const uint32_t* first, const uint32_t* last) {
   using Sum = Widened<C>;
   const Row found = old[*first];
   if (last - first == 1) {
     return update_row<Add, C, C>(std::array{target, source[*first], found}, width, Unscaled{});
   }
-  const Row sums = own.row();
+  const Row sums = own[0];
   const auto add = [&](uint32_t member) {
     for_each_pair<C, Sum>(source[member], sums, width, [](C other, Sum& sum) {
       sum = Add::combine(sum, static_cast<Sum>(other));
@@ -44,7 +44,7 @@ void fetch_group(Add, Row target, const Rows& source, const Rows& old, OwnRow<Wi
 // The row gets the last source: the first of its indices found what it held, each other one the
 // source before.
 template <class C>
-void fetch_group(Exchange, Row target, const Rows& source, const Rows& old, OwnRow<Widened<C>>&,
+void fetch_group(Exchange, Row target, const Rows& source, const Rows& old, OwnRows<Widened<C>>&,
                  int64_t width, const uint32_t* first, const uint32_t* last) {
   const std::array<Row, 3> operands{target, source[last[-1]], old[*first]};
   update_row<Exchange, C, C>(operands, width, Unscaled{});
@@ -75,7 +75,7 @@ struct IndexFetchKernel {
       const Rows from(readable(values));
       const Rows found(fresh(old, values));
       for_each_row(
-          to, groups, width, [&] { return OwnRow<Widened<C>>(to, width); },
+          to, groups, width, [&] { return OwnRows<Widened<C>>(to, width); },
           [&](auto& own, int64_t row, const uint32_t* first, const uint32_t* last) {
             fetch_group<C>(Op{}, to[row], from, found, own, width, first, last);
           });

@@ -16,14 +16,14 @@ template <class Op, class C, class Scale>
 void update_rows(const Rows& cells, const Rows& source, const Groups& groups, int64_t width,
                  Scale scale) {
   using Sum = Widened<C>;
-  const auto own_row = [&] { return OwnRow<Sum>(cells, width); };
-  const auto update = [&](OwnRow<Sum>& own, int64_t row, const uint32_t* first,
+  const auto own_row = [&] { return OwnRows<Sum>(cells, width); };
+  const auto update = [&](OwnRows<Sum>& own, int64_t row, const uint32_t* first,
                           const uint32_t* last) {
     const Row target = cells[row];
     if (last - first == 1) {
       return update_row<Op, C, C>(std::array{target, source[*first]}, width, scale);
     }
-    const Row sums = own.row();
+    const Row sums = own[0];
     for_each_pair<C, Sum>(source[*first], sums, width, [](C other, Sum& sum) { sum = other; });
     while (++first != last) {
       for_each_pair<C, Sum>(source[*first], sums, width, [](C other, Sum& sum) {

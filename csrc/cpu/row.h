@@ -61,31 +61,41 @@ class Rows {
   int64_t distance_;
 };
 
-// A row of numbers of our own, contiguous and of the shape of a target's row.
+// Rows of numbers of our own, contiguous and of the shape of a target's rows.
 template <class T>
-class OwnRow {
+class OwnRows {
  public:
-  OwnRow(const Rows& like, int64_t width)
-      : numbers_(static_cast<size_t>(width)),
-        strides_(contiguous_strides(like.shape().row)),
+  OwnRows(const Rows& like, int64_t width, size_t count = 1, T initial = {})
+      : numbers_(static_cast<size_t>(width) * count, initial),
+        strides_(contiguous_strides(like.shape().row, width)),
+        sizes_(sizes_of(like.shape().row, static_cast<int64_t>(count))),
         // Bytes until the walk gives them their type back.
-        shape_({reinterpret_cast<char*>(numbers_.data()), sizeof(T), like.shape().row.dim,
-                like.shape().row.sizes, strides_.data()}) {}
-  OwnRow(const OwnRow&) = delete;
-  OwnRow& operator=(const OwnRow&) = delete;
+        rows_({reinterpret_cast<char*>(numbers_.data()), sizeof(T), like.shape().row.dim + 1,
+               sizes_.data(), strides_.data()}) {}
+  OwnRows(const OwnRows&) = delete;
+  OwnRows& operator=(const OwnRows&) = delete;
 
-  Row row() const { return {shape_.row.data, &shape_}; }
+  const Rows& rows() const { return rows_; }
+  Row operator[](int64_t row) const { return rows_[row]; }
 
  private:
-  static std::vector<int64_t> contiguous_strides(const Operand& shape) {
-    std::vector<int64_t> strides(static_cast<size_t>(shape.dim), 1);
-    for (int64_t d = shape.dim - 1; d > 0; --d) strides[d - 1] = strides[d] * shape.sizes[d];
+  static std::vector<int64_t> sizes_of(const Operand& row, int64_t count) {
+    std::vector<int64_t> sizes{count};
+    sizes.insert(sizes.end(), row.sizes, row.sizes + row.dim);
+    return sizes;
+  }
+
+  static std::vector<int64_t> contiguous_strides(const Operand& row, int64_t width) {
+    std::vector<int64_t> strides{width};
+    for (int64_t d = 0; d < row.dim; ++d)
+      strides.push_back(strides[d] / std::max<int64_t>(row.sizes[d], 1));
     return strides;
   }
 
   std::vector<T> numbers_;
   std::vector<int64_t> strides_;
-  RowShape shape_;
+  std::vector<int64_t> sizes_;
+  Rows rows_;
 };
 
 // Calls visit(from, to) for the elements of two rows.

@@ -23,6 +23,10 @@ class StripeOrder {
   StripeOrder(const char* op, const mutex::Stripes& stripes, const View& target, int64_t first,
               const View& index);
 
+  // Of rows that were checked.
+  StripeOrder(const char* op, const mutex::Stripes& stripes, const View& target, int64_t first,
+              const std::vector<int64_t>& rows);
+
   // Calls visit(place, row, i) for the places in the call, in their order for each row, while `i`,
   // the mutex of the row's stripe, is held; all of them if it lies in several. Before that
   // soon(row), which has to be always_inline. Shared between threads if there is much to do.
@@ -32,7 +36,11 @@ class StripeOrder {
  private:
   static constexpr uint32_t kEnd = UINT32_MAX;
 
-  void list(const char* op, const mutex::Stripes& stripes, const View& index, int64_t row_count);
+  StripeOrder(const char* op, const mutex::Stripes& stripes, const View& target, int64_t first,
+              int64_t count);
+
+  template <class ForEachIndex>
+  void take(const mutex::Stripes& stripes, ForEachIndex for_each_index);
 
   template <class Soon, class Visit>
   void for_each_together(mutex::Stripes& stripes, Soon soon, Visit visit) const;
