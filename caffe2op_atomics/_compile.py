@@ -1,7 +1,8 @@
 """Keeps the ops out of compiled graphs, where torch may run them on a clone of their target.
 
-A graph break runs the op eagerly, on the caller's tensor. ``torch._dynamo`` costs most of a second
-to import, so the ops are marked when it is first imported, or at once if it already is.
+A graph break runs the op eagerly, on the caller's tensor; the methods of the optimizers, too.
+``torch._dynamo`` costs most of a second to import, so they are marked when it is first imported, or
+at once if it already is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def _keep_out_of_graphs() -> None:
     for packet in packets:
         for op in (packet, *(getattr(packet, overload) for overload in packet.overloads())):
             torch._dynamo.disallow_in_graph(op)
+    # dynamo knows the optimizers of torch by heart, and takes ours for such.
+    torch._dynamo.trace_rules.add(f"{__package__}.optim")
 
 
 class _DynamoFinder(MetaPathFinder):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Integral
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 import torch
 from torch import Tensor
 
-from . import _bank, _guarded_file, _named, _owners, ops
+from . import _bank, _guarded_data, _guarded_file, _named, _owners, ops
 from ._shared import SharedObject, check_strategy, strategy_of
-from ._shared_file import DTYPES, GUARDED_TENSOR, Kind
+from ._shared_file import GUARDED_TENSOR, Kind
 from .ops._operand import Number
 
 
@@ -79,8 +78,8 @@ class GuardedTensor(SharedObject):
             )
         if bank is not None and name is not None:
             raise TypeError("GuardedTensor: bank must not be given with name, got both")
-        tensor = data if isinstance(data, Tensor) else _zeros(data, dtype)
-        _check(tensor)
+        tensor = data if isinstance(data, Tensor) else _guarded_data.zeros(data, dtype)
+        _guarded_data.check(tensor)
         if name is not None:
             self._attach(name, tensor)
             return
@@ -246,27 +245,3 @@ def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
     banks, firsts = [each._bank for each in guarded], [each._first for each in guarded]
     ops.guarded_copy_(banks, tensors, firsts, copies, tensors)
     return copies
-
-
-def _zeros(shape: Iterable[int], dtype: torch.dtype | None) -> Tensor:
-    # A torch.Size, a list, a tuple: and a shape that torch refuses is refused in its words.
-    sizes = tuple(shape) if isinstance(shape, Iterable) else None
-    if sizes is None or not all(isinstance(size, Integral) for size in sizes):
-        got = type(shape).__name__ if sizes is None else repr(shape)
-        raise TypeError(f"GuardedTensor: data must be a tensor or a shape, got {got}")
-    return torch.zeros(sizes, dtype=dtype, device="cpu")  # whatever the default device is
-
-
-def _check(tensor: Tensor) -> None:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    layout = str(tensor.layout).removeprefix("torch.")
-    rules: list[tuple[bool, str, Any]] = [
-        (tensor.device.type == "cpu", "be on cpu", tensor.device),
-        (tensor.layout is torch.strided, "be dense", f"layout {layout}"),
-        (tensor.dtype in DTYPES, "have a dtype that the ops take", dtype),
-        (not tensor.is_neg() and not tensor.is_conj(), "not be a negative view", "one"),
-        (tensor.dim() <= _guarded_file.MOST_DIMENSIONS, "have at most 8 dimensions", tensor.dim()),
-    ]
-    for holds, rule, actual in rules:
-        if not holds:
-            raise RuntimeError(f"GuardedTensor: data must {rule}, got {actual}")

@@ -96,6 +96,26 @@ def test_gradient_or_moment_that_shares_memory_with_its_parameter_is_refused(op)
         refuse(op, with_argument(args, at, [args[at][0], base[1:]]), rule)
 
 
+@each_on_lists
+def test_moment_that_shares_memory_with_its_gradient_or_another_moment_is_refused(op):
+    args = op.arguments(F32)
+    names = ["grads", *moments(op)]
+    for k, name in enumerate(names):
+        for later in names[k + 1 :]:
+            refused, kept = (name, later) if name == "grads" else (later, name)
+            rule = f"{refused} must not share memory with {kept}, got an overlapping tensor"
+            shared = args[place_of(op, name)]
+            refuse(op, with_argument(args, place_of(op, later), shared), rule)
+
+
+def test_state_sum_of_rows_that_lies_in_the_source_or_the_index_is_refused():
+    args = INDEX_ADAGRAD.arguments(F32)
+    source, index = args[4], args[3]
+    for name, other in (("source", source.view(-1)), ("index", index.view(F32))):
+        rule = f"{name} must not share memory with state_sum, got an overlapping tensor"
+        refuse(INDEX_ADAGRAD, with_argument(args, 5, other[:2]), rule)
+
+
 @pytest.mark.parametrize(
     ("op", "option", "name"),
     [

@@ -22,6 +22,7 @@ def with_shared_gradient() -> nn.Parameter:
     return parameter
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -130,6 +131,24 @@ def with_shared_gradient() -> nn.Parameter:
             "step: grads must have one element for each of 1 parameters, got 0",
         ),
         (
+            lambda: optim.SGD([shared(2)]).step(grads=[torch.ones(1, 2)]),
+            RuntimeError,
+            "step: grads[0] must be float32 of shape [2] on cpu, got float32 of shape [1, 2] on "
+            "cpu",
+        ),
+        (
+            lambda: optim.SGD([shared(2, 2)]).step(grads=[torch.ones(2, 2).to_sparse_csr()]),
+            RuntimeError,
+            "step: grads[0] must be dense or sparse by rows, got layout sparse_csr",
+        ),
+        (
+            lambda: optim.SGD([shared(2)]).step(
+                grads=[torch.ones(2)], grads_from=[nn.Parameter(torch.ones(2))]
+            ),
+            TypeError,
+            "step: grads must not be given with grads_from, got both",
+        ),
+        (
             lambda: optim.SGD([shared(2)]).pull({"weight": torch.zeros(2)}),
             TypeError,
             "pull: local_model must be a module or its parameters, got dict",
@@ -191,14 +210,22 @@ def test_shared_parameters_are_not_pulled_into_themselves():
         optimizer.pull([parameter])
 
 
-def test_a_sparse_gradient_that_is_refused_changes_nothing():
-    dense, sparse = shared(2), shared(2)
-    optimizer = optim.Adam([dense, sparse])
-    grads = [torch.ones(2), torch.ones(2).to_sparse()]
-    with pytest.raises(RuntimeError, match=r"^step: gradients must be dense for Adam"):
-        optimizer.step(grads=grads)
-    assert not dense.any()
-    assert not optimizer.state_dict()["state"]
+@pytest.mark.parametrize(
+    ("kind", "refused", "message"),
+    [
+        (optim.Adam, torch.ones(2, 2).to_sparse(1), "gradients must be dense for Adam"),
+        (optim.SGD, torch.ones(2, 2).to_sparse(2), "must be sparse in its first dimension only"),
+        (optim.Adagrad, torch.ones(2, 2).double(), r"grads\[1\] must be float32 of shape"),
+    ],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_gradient_that_is_refused_changes_nothing(groups, kind, refused, message):
+    first, second = shared(2), shared(2, 2)
+    optimizer = kind([first, second] if groups == 1 else [{"params": [p]} for p in (first, second)])
+    with pytest.raises(RuntimeError, match=f"^step: .*{message}"):
+        optimizer.step(grads=[torch.ones(2), refused])
+    assert not first.any()
+    assert all(entry["step"] == 0 for entry in optimizer.state.values())
 
 
 def test_param_groups_that_were_replaced_are_refused():

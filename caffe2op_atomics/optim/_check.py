@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._gradients import check_private
+
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
@@ -32,19 +34,4 @@ def check_params(name: str, groups: Sequence[Mapping[str, Any]], params: Sequenc
             raise RuntimeError(
                 f"{which} must be shared (model.share_memory() first), got private memory"
             )
-    check_grads(name, params)
-
-
-def check_grads(name: str, params: Sequence[Tensor]) -> None:
-    """Raise if a gradient lies in shared memory: several workers would write one.
-
-    Raises:
-        RuntimeError: if one does.
-    """
-    for number, param in enumerate(params):
-        grad = param.grad
-        if grad is not None and not grad.is_sparse and grad.is_shared():
-            raise RuntimeError(
-                f"{name}: parameter {number} must have no gradient in shared memory, got one, "
-                "which share_memory() made of one that was there: zero_grad() first"
-            )
+    check_private(name, params)

@@ -44,7 +44,7 @@ def match(method: str, argument: str, local: Local, plans: Sequence[Plan]) -> li
             f"got {len(matched)}"
         )
     for number, (param, local_param) in enumerate(zip(shared, matched, strict=True)):
-        rule, got = _looks(param), _looks(local_param)
+        rule, got = looks(param), looks(local_param)
         if got != rule:
             raise RuntimeError(
                 f"{method}: parameter {number} of {argument} must be {rule}, got {got}"
@@ -57,7 +57,8 @@ def match(method: str, argument: str, local: Local, plans: Sequence[Plan]) -> li
     return matched
 
 
-def _looks(tensor: Tensor) -> str:
+def looks(tensor: Tensor) -> str:
+    """Return what has to be the same of a parameter and of what belongs to it, for messages."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     return f"{dtype} of shape {list(tensor.shape)} on {tensor.device}"
 

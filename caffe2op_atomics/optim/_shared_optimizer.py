@@ -1,45 +1,29 @@
-"""What the optimizers share: parameters and moments in shared memory, under one bank of mutexes."""
+"""What an optimizer does: steps, copies of one moment, checkpoints."""
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.reduction import ForkingPickler
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .. import _owners
-from .._shared import check_strategy, strategy_of
-from ._check import check_grads, check_params
+from ._gradients import Gradients, check_private, check_rows, gradients
 from ._local import Local, match, note_change
-from ._memory import Memory, Plan, new_memory
+from ._memory import Plan
+from ._shared_state import SharedState
 from ._states import load_local_options, pack, shared_tensors, unpack
 
 _ops = torch.ops.atomics
 
 
-class SharedOptimizer(torch.optim.Optimizer):
+class SharedOptimizer(SharedState):
     """Base of the optimizers, beside the class of torch.optim whose constructor they have."""
 
-    _SHARED: ClassVar[tuple[str, ...]]  # the options that are shared
-
-    _memory: Memory
-    _claim: _owners.Claim
-    _plans: list[Plan]
-    _strategies: list[str | None]
     _checked_in = 0  # the process in which the gradients were looked at
-    _addresses: list[int]  # of the parameters
 
     # What each optimizer says of itself.
-
-    @staticmethod
-    def _moments(group: Mapping[str, Any]) -> dict[str, float]:
-        """Return the names of a group's moments, and what they are before the first step."""
-        raise NotImplementedError
 
     @staticmethod
     def _state(steps: int, moments: dict[str, Tensor]) -> dict[str, Any]:
@@ -61,96 +45,6 @@ class SharedOptimizer(torch.optim.Optimizer):
         """Step the only parameter of ``plan``."""
         raise NotImplementedError
 
-    # Making and sending.
-
-    def __init_subclass__(cls) -> None:
-        """Teach multiprocessing, and only it, to pickle the class."""
-        super().__init_subclass__()
-        ForkingPickler.register(cls, _reduce)
-        # For help() and editors: the constructor is that of torch.optim's class.
-        behind = cls.__mro__[cls.__mro__.index(SharedOptimizer) + 1]
-        if behind is not torch.optim.Optimizer:
-            cls.__signature__ = inspect.signature(behind)  # type: ignore[attr-defined]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._share()
-
-    def _share(self) -> None:
-        """Put everything into shared memory, after torch's constructor."""
-        self._step_supports_amp_scaling = False  # fused or not: GradScaler has to unscale
-        groups = self.param_groups
-        params = [param for group in groups for param in group["params"]]
-        check_params(type(self).__name__, groups, params)
-        claim = _owners.claim(self, params)
-        if isinstance(claim, str):
-            raise RuntimeError(
-                f"{type(self).__name__}: parameters must have no other optimizer, got some of "
-                f"{claim}: make one, before the processes start, and pass it to them together "
-                "with the model"
-            )
-        self._claim = claim
-        self._connect(new_memory(groups, self._SHARED, self._moments), groups)
-        for plan, group in zip(self._plans, groups, strict=True):
-            plan.group.store(group)
-            for name, initial in self._moments(group).items():
-                for moment in plan.moments[name]:
-                    moment.fill_(initial)
-
-    def _connect(self, memory: Memory, groups: Sequence[Mapping[str, Any]]) -> None:
-        """Build over shared memory what each process has its own of."""
-        self._memory = memory
-        self._plans = memory.plans(groups, self._SHARED, self._moments)
-        self._strategies = [strategy_of(tensor) for tensor in self._shared()]
-        self._addresses = [param.data_ptr() for param in self._params()]
-        self.param_groups = [plan.group for plan in self._plans]
-        self.state = defaultdict(dict)
-        for plan in self._plans:
-            for k, param in enumerate(plan.params):
-                moments = {name: of_name[k] for name, of_name in plan.moments.items()}
-                self.state[param] = {"step": plan.steps[k], **moments}
-
-    def _params(self) -> list[Tensor]:
-        return [param for plan in self._plans for param in plan.params]
-
-    def _shared(self) -> list[Tensor]:
-        memory = self._memory
-        return [memory.bank, memory.steps, memory.cells, *memory.flat.values(), *self._params()]
-
-    def _check_not_moved(self) -> None:
-        if [param.data_ptr() for param in self._params()] != self._addresses:
-            raise RuntimeError(
-                f"{type(self).__name__}: parameters must stay where they were, got one that was "
-                "moved (to(), .data = or vector_to_parameters): others no longer share it"
-            )
-
-    def _check_groups(self) -> None:
-        same = len(self.param_groups) == len(self._plans) and all(
-            group is plan.group and len(group["params"]) == len(plan.params)
-            for group, plan in zip(self.param_groups, self._plans, strict=True)
-        )
-        if not same:
-            raise RuntimeError(
-                f"{type(self).__name__}: param_groups must stay as the constructor made them, but "
-                "for their options, got others, which other processes would not see"
-            )
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Do what torch's does, for the constructor only: other processes would not see it."""
-        if hasattr(self, "_plans"):
-            raise RuntimeError(
-                "add_param_group: groups must all be given to the constructor, got one later, "
-                "which other processes would not see"
-            )
-        super().add_param_group(param_group)
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
-            f"cannot pickle or copy {type(self).__name__}: the copy would share nothing. Pass it, "
-            "together with its model, to a process or a queue of torch.multiprocessing; "
-            "checkpoints save its state_dict()"
-        )
-
     # Training.
 
     def step(
@@ -158,7 +52,7 @@ class SharedOptimizer(torch.optim.Optimizer):
         closure: Callable[[], Any] | None = None,
         *,
         grads_from: Local | None = None,
-        grads: Sequence[Tensor | None] | None = None,
+        grads: Gradients | None = None,
     ) -> Any:
         """Step the shared parameters by their gradients, or by those of a local model.
 
@@ -170,35 +64,20 @@ class SharedOptimizer(torch.optim.Optimizer):
 
         Raises:
             RuntimeError: if no parameter has a gradient, which is the sign that model and optimizer
-                were sent to this process separately; or if a gradient does not fit.
+                were sent to this process separately; or if a gradient does not fit. Nothing is
+                changed then.
+            TypeError: if both ``grads_from`` and ``grads`` are given.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         own = grads is None and grads_from is None
-        if grads is None:
-            params = self._params()
-            if grads_from is not None:
-                params = match("step", "grads_from", grads_from, self._plans)
-            grads = [param.grad for param in params]
-        elif len(grads) != len(self._params()):
-            raise RuntimeError(
-                f"step: grads must have one element for each of {len(self._params())} parameters, "
-                f"got {len(grads)}"
-            )
-        if all(grad is None for grad in grads):
-            if not own:
-                raise RuntimeError("step: at least one gradient must be given, got none")
-            raise RuntimeError(
-                "step: at least one parameter must have a gradient, got none: backward() was not "
-                "called, or model and optimizer came to this process separately and are no longer "
-                "linked (send them together: in one tuple, or in the args of one Process)"
-            )
+        grads = gradients(self._plans, grads_from, grads)
         self._check_not_moved()
         self._check_groups()
         if os.getpid() != self._checked_in and own:
-            check_grads(type(self).__name__, self._params())
+            check_private(type(self).__name__, self._params())
             self._checked_in = os.getpid()
         parts = []
         begin = 0
@@ -208,6 +87,7 @@ class SharedOptimizer(torch.optim.Optimizer):
             for part, some in plan.parts(grads[begin:end]):
                 if some[0].is_sparse:
                     self._check_sparse(options)
+                    check_rows(some[0])
                 parts.append((part, some, options))
             begin = end
         if own:  # as torch.optim: backward() of an older forward pass has to raise
@@ -301,29 +181,3 @@ class SharedOptimizer(torch.optim.Optimizer):
 def step_of(steps: int) -> Tensor:
     """Return a number of steps as torch's state_dicts have it."""
     return torch.tensor(float(steps), device="cpu")  # whatever the default device is
-
-
-def _reduce(optimizer: SharedOptimizer) -> tuple[Any, ...]:
-    name = type(optimizer).__name__
-    for strategy in optimizer._strategies:  # the reason, if the model was moved a moment ago
-        check_strategy(name, strategy)
-    optimizer._check_not_moved()
-    groups = [{**plan.group, "params": plan.params} for plan in optimizer._plans]
-    parts = (optimizer.defaults, groups, optimizer._memory, optimizer._claim)
-    return _rebuild, (type(optimizer), *parts)
-
-
-def _rebuild(
-    cls: type[SharedOptimizer],
-    defaults: dict[str, Any],
-    groups: list[dict[str, Any]],
-    memory: Memory,
-    claim: _owners.Claim,
-) -> SharedOptimizer:
-    optimizer = cls.__new__(cls)
-    # Hooks are functions of the process that added them.
-    torch.optim.Optimizer.__setstate__(optimizer, {"defaults": defaults})
-    optimizer._claim = claim
-    optimizer._connect(memory, groups)
-    _owners.adopt(optimizer, optimizer._params())
-    return optimizer

@@ -63,9 +63,4 @@ class SGD(SharedOptimizer, torch.optim.SGD):
 
 def rows_of(grad: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows that a sparse gradient names, and what it has for each of them."""
-    if grad.sparse_dim() != 1:
-        raise RuntimeError(
-            "step: a sparse gradient must be sparse in its first dimension only, got "
-            f"{grad.sparse_dim()} sparse dimensions"
-        )
     return grad._indices()[0], grad._values()

@@ -56,6 +56,8 @@ struct GuardedIndexAdagrad {
     } else {
       check_state(kName, mutex, params, sums);
     }
+    check_no_overlap(kName, sums, rows);
+    check_no_overlap(kName, sums, grads);
     check_steps(kName, mutex, counts, 1);
     auto stripes = stripes_of(kName, mutex);
     std::optional<StripeOrder> order;

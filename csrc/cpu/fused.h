@@ -102,7 +102,12 @@ void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& pa
   const View counts("steps", steps);
   for (size_t k = 0; k < params.size(); ++k) {
     check_fused(op, mutex, all_params[k], all_grads[k]);
-    for (const auto& list : all_state) check_state(op, mutex, all_params[k], list[k]);
+    for (size_t s = 0; s < states; ++s) {
+      const View& one = all_state[s][k];
+      check_state(op, mutex, all_params[k], one);
+      check_no_overlap(op, one, all_grads[k]);
+      for (size_t other = 0; other < s; ++other) check_no_overlap(op, all_state[other][k], one);
+    }
   }
   check_steps(op, mutex, counts, params.size());
   auto stripes = stripes_of(op, mutex);

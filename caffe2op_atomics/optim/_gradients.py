@@ -1,0 +1,94 @@
+"""The gradients of a step: whose they are, and whether they fit, before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ._local import Local, looks, match
+from ._memory import Plan
+
+Gradients = Sequence[Tensor | None]
+
+
+def gradients(
+    plans: Sequence[Plan], grads_from: Local | None, grads: Gradients | None
+) -> Gradients:
+    """Return those of a step, for each parameter in the order of the groups.
+
+    They are those of ``grads_from`` or ``grads``, or the parameters' own.
+
+    Raises:
+        RuntimeError: if there are none, or they do not fit.
+        TypeError: if both are given.
+    """
+    params = [param for plan in plans for param in plan.params]
+    if grads is not None:
+        if grads_from is not None:
+            raise TypeError("step: grads must not be given with grads_from, got both")
+        _check_fit(params, grads)
+        found = list(grads)
+    else:
+        if grads_from is not None:
+            params = match("step", "grads_from", grads_from, plans)
+        found = [param.grad for param in params]
+    if all(grad is None for grad in found):
+        if grads is not None or grads_from is not None:
+            raise RuntimeError("step: at least one gradient must be given, got none")
+        raise RuntimeError(
+            "step: at least one parameter must have a gradient, got none: backward() was not "
+            "called, or model and optimizer came to this process separately and are no longer "
+            "linked (send them together: in one tuple, or in the args of one Process)"
+        )
+    return found
+
+
+def _check_fit(params: Sequence[Tensor], grads: Gradients) -> None:
+    """Raise if gradients are not as torch lets a parameter's own be.
+
+    Raises:
+        RuntimeError: if one is not.
+    """
+    if len(grads) != len(params):
+        raise RuntimeError(
+            f"step: grads must have one element for each of {len(params)} parameters, "
+            f"got {len(grads)}"
+        )
+    for number, (param, grad) in enumerate(zip(params, grads, strict=True)):
+        if grad is not None and looks(grad) != looks(param):
+            raise RuntimeError(f"step: grads[{number}] must be {looks(param)}, got {looks(grad)}")
+        if grad is not None and grad.layout not in (torch.strided, torch.sparse_coo):
+            layout = str(grad.layout).removeprefix("torch.")
+            raise RuntimeError(
+                f"step: grads[{number}] must be dense or sparse by rows, got layout {layout}"
+            )
+
+
+def check_rows(grad: Tensor) -> None:
+    """Raise if a sparse gradient is not one of rows.
+
+    Raises:
+        RuntimeError: if it is not.
+    """
+    if grad.sparse_dim() != 1:
+        raise RuntimeError(
+            "step: a sparse gradient must be sparse in its first dimension only, got "
+            f"{grad.sparse_dim()} sparse dimensions"
+        )
+
+
+def check_private(name: str, params: Sequence[Tensor]) -> None:
+    """Raise if a parameter's gradient lies in shared memory: several workers would write one.
+
+    Raises:
+        RuntimeError: if one does.
+    """
+    for number, param in enumerate(params):
+        grad = param.grad
+        if grad is not None and grad.layout is torch.strided and grad.is_shared():
+            raise RuntimeError(
+                f"{name}: parameter {number} must have no gradient in shared memory, got one, "
+                "which share_memory() made of one that was there: zero_grad() first"
+            )
