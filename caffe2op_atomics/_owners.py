@@ -14,7 +14,7 @@ import gc
 import os
 import struct
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.reduction import DupFd, ForkingPickler
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,9 @@ class Claim:
     def __init__(self, fd: int | None) -> None:
         self._fd = fd  # None where there are no such locks
 
-    def __del__(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:
+        if self._fd is not None:  # also while the interpreter ends, which takes modules away
+            _close(self._fd)
 
 
 def _reduce(claim: Claim) -> tuple[Any, ...]:

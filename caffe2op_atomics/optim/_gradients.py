@@ -14,17 +14,17 @@ Gradients = Sequence[Tensor | None]
 
 
 def gradients(
-    plans: Sequence[Plan], grads_from: Local | None, grads: Gradients | None
+    plans: Sequence[Plan],
+    params: Sequence[Tensor],
+    grads_from: Local | None,
+    grads: Gradients | None,
 ) -> Gradients:
-    """Return those of a step, for each parameter in the order of the groups.
-
-    They are those of ``grads_from`` or ``grads``, or the parameters' own.
+    """Return those of a step: of ``grads_from`` or ``grads``, or of ``params``, all of the plans.
 
     Raises:
         RuntimeError: if there are none, or they do not fit.
         TypeError: if both are given.
     """
-    params = [param for plan in plans for param in plan.params]
     if grads is not None:
         if grads_from is not None:
             raise TypeError("step: grads must not be given with grads_from, got both")

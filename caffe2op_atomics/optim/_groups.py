@@ -38,6 +38,10 @@ class SharedGroup(dict[str, Any]):
             self._place[key] = slice(begin, begin + count)
             self._kind[key] = type(value)
             begin += count
+        # For numbers(), which every step asks for.
+        self._first = {key: place.start for key, place in self._place.items()}
+        self._bools = [key for key, kind in self._kind.items() if kind is bool]
+        self._tuples = {key: self._place[key] for key, kind in self._kind.items() if kind is tuple}
 
     @property
     def cell_count(self) -> int:
@@ -64,7 +68,12 @@ class SharedGroup(dict[str, Any]):
     def numbers(self, cells: Tensor | None = None) -> dict[str, Any]:
         """Return all shared options, as they are now or as ``cells`` has them."""
         values = (self._cells if cells is None else cells).tolist()
-        return {key: self._value(key, values[place]) for key, place in self._place.items()}
+        found: dict[str, Any] = {key: values[at] for key, at in self._first.items()}
+        for key in self._bools:
+            found[key] = bool(found[key])
+        for key, place in self._tuples.items():
+            found[key] = tuple(values[place])
+        return found
 
     def _value(self, key: str, values: list[float]) -> Any:
         kind = self._kind[key]

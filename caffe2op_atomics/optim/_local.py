@@ -63,6 +63,8 @@ def looks(tensor: Tensor) -> str:
     return f"{dtype} of shape {list(tensor.shape)} on {tensor.device}"
 
 
-def note_change(params: Iterable[Tensor]) -> None:
+def note_change(params: Sequence[Tensor]) -> None:
     """Let backward() of an older forward pass raise, as after an in-place operation."""
-    torch.autograd.graph.increment_version([param for param in params if not param.is_inference()])
+    if any(map(Tensor.is_inference, params)):  # those have no version
+        params = [param for param in params if not param.is_inference()]
+    torch.autograd.graph.increment_version(params)

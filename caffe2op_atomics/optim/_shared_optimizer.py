@@ -73,11 +73,11 @@ class SharedOptimizer(SharedState):
             with torch.enable_grad():
                 loss = closure()
         own = grads is None and grads_from is None
-        grads = gradients(self._plans, grads_from, grads)
+        grads = gradients(self._plans, self._params, grads_from, grads)
         self._check_not_moved()
         self._check_groups()
         if os.getpid() != self._checked_in and own:
-            check_private(type(self).__name__, self._params())
+            check_private(type(self).__name__, self._params)
             self._checked_in = os.getpid()
         parts = []
         begin = 0
@@ -91,9 +91,8 @@ class SharedOptimizer(SharedState):
                 parts.append((part, some, options))
             begin = end
         if own:  # as torch.optim: backward() of an older forward pass has to raise
-            note_change(
-                param for param, grad in zip(self._params(), grads, strict=True) if grad is not None
-            )
+            pairs = zip(self._params, grads, strict=True)
+            note_change([param for param, grad in pairs if grad is not None])
         for part, some, options in parts:
             if some[0].is_sparse:
                 self._update_sparse(part, some[0], dict(options))
@@ -124,14 +123,14 @@ class SharedOptimizer(SharedState):
 
     def _copy_out(self, method: str, local_model: Local, saved: list[Tensor]) -> None:
         local = match(method, "local_model", local_model, self._plans)
-        sources = [*self._params(), *self._saved()[: len(saved)]]
+        sources = [*self._params, *self._saved()[: len(saved)]]
         self._copy([*local, *saved], sources)
         note_change(local)
 
     def _copy(self, out: Sequence[Tensor], source: Sequence[Tensor]) -> None:
         self._check_not_moved()
         memory = self._memory
-        _ops.guarded_copy_.default([memory.bank], self._params(), memory.first, out, source)
+        _ops.guarded_copy_.default([memory.bank], self._params, memory.first, out, source)
 
     # Checkpoints.
 

@@ -25,8 +25,9 @@ class SharedState(torch.optim.Optimizer):
     _memory: Memory
     _claim: _owners.Claim
     _plans: list[Plan]
-    _strategies: list[str | None]
+    _params: list[Tensor]  # of all plans
     _addresses: list[int]  # of the parameters
+    _strategies: list[str | None]
 
     @staticmethod
     def _moments(group: Mapping[str, Any]) -> dict[str, float]:
@@ -71,8 +72,9 @@ class SharedState(torch.optim.Optimizer):
         """Build over shared memory what each process has its own of."""
         self._memory = memory
         self._plans = memory.plans(groups, self._SHARED, self._moments)
+        self._params = [param for plan in self._plans for param in plan.params]
+        self._addresses = list(map(Tensor.data_ptr, self._params))
         self._strategies = [strategy_of(tensor) for tensor in self._shared()]
-        self._addresses = [param.data_ptr() for param in self._params()]
         self.param_groups = [plan.group for plan in self._plans]
         self.state = defaultdict(dict)
         for plan in self._plans:
@@ -80,25 +82,21 @@ class SharedState(torch.optim.Optimizer):
                 moments = {name: of_name[k] for name, of_name in plan.moments.items()}
                 self.state[param] = {"step": plan.steps[k], **moments}
 
-    def _params(self) -> list[Tensor]:
-        return [param for plan in self._plans for param in plan.params]
-
     def _shared(self) -> list[Tensor]:
         memory = self._memory
-        return [memory.bank, memory.steps, memory.cells, *memory.flat.values(), *self._params()]
+        return [memory.bank, memory.steps, memory.cells, *memory.flat.values(), *self._params]
 
     def _check_not_moved(self) -> None:
-        if [param.data_ptr() for param in self._params()] != self._addresses:
+        if list(map(Tensor.data_ptr, self._params)) != self._addresses:
             raise RuntimeError(
                 f"{type(self).__name__}: parameters must stay where they were, got one that was "
                 "moved (to(), .data = or vector_to_parameters): others no longer share it"
             )
 
     def _check_groups(self) -> None:
-        same = len(self.param_groups) == len(self._plans) and all(
-            group is plan.group and len(group["params"]) == len(plan.params)
-            for group, plan in zip(self.param_groups, self._plans, strict=True)
-        )
+        same = len(self.param_groups) == len(self._plans)
+        for group, plan in zip(self.param_groups, self._plans, strict=False):
+            same = same and group is plan.group and len(group["params"]) == len(plan.params)
         if not same:
             raise RuntimeError(
                 f"{type(self).__name__}: param_groups must stay as the constructor made them, but "
@@ -144,5 +142,5 @@ def _rebuild(
     torch.optim.Optimizer.__setstate__(optimizer, {"defaults": defaults})
     optimizer._claim = claim
     optimizer._connect(memory, groups)
-    _owners.adopt(optimizer, optimizer._params())
+    _owners.adopt(optimizer, optimizer._params)
     return optimizer
