@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from optimizers import (
     torchs,
 )
 from torch import nn
+from torch.optim import optimizer
 
 from caffe2op_atomics import optim
 
@@ -196,17 +196,53 @@ def test_grad_scaler_unscales_before_the_step(fused):
     assert_same([param], [before - 2])
 
 
-def test_step_hooks_and_the_name_in_a_profile_are_torchs():
+def with_gradient():
     (param,) = params([(4,)])
-    mine = optim.Adam([param])
+    param.grad = torch.ones(4)
+    return param, optim.Adam([param])
+
+
+def test_hooks_of_a_step_are_called_once_as_with_torch():
+    _, mine = with_gradient()
     calls = []
     mine.register_step_pre_hook(lambda *_: calls.append("before"))
+    mine.step()
     mine.register_step_post_hook(lambda *_: calls.append("after"))
-    param.grad = torch.ones(4)
+    mine.step()
+    assert calls == ["before", "before", "after"]
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_hooks_of_all_optimizers_are_called(when):
+    _, mine = with_gradient()
+    calls = []
+    register = getattr(optimizer, f"register_optimizer_step_{when}_hook")
+    handle = register(lambda each, *_: calls.append(each))
+    try:
+        mine.step()
+    finally:
+        handle.remove()
+    mine.step()
+    assert calls == [mine]
+
+
+def test_a_profile_has_the_names_that_it_has_with_torch():
+    _, mine = with_gradient()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         mine.step()
-    assert calls == ["before", "after"]
-    assert any(re.match(r"Optimizer.step#Adam.step", event.name) for event in profile.events())
+        mine.zero_grad()
+    names = {event.name for event in profile.events()}
+    assert {"Optimizer.step#Adam.step", "Optimizer.zero_grad#Adam.zero_grad"} <= names
+
+
+def test_zero_grad_drops_gradients_or_zeroes_them():
+    param, mine = with_gradient()
+    grad = param.grad
+    mine.zero_grad(set_to_none=False)
+    assert param.grad is grad
+    assert not grad.any()
+    mine.zero_grad()
+    assert param.grad is None
 
 
 def test_a_moved_parameter_is_not_stepped_alone():

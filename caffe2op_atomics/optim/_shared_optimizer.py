@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ._gradients import Gradients, check_private, check_rows, gradients
+from ._hooks import is_profiling, with_hooks
 from ._local import Local, match, note_change
 from ._memory import Plan
 from ._shared_state import SharedState
@@ -47,6 +48,15 @@ class SharedOptimizer(SharedState):
 
     # Training.
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Do what torch.optim's does: drop the gradients of this process, or write zeros."""
+        if is_profiling() or not set_to_none:
+            super().zero_grad(set_to_none)
+            return
+        for param in self._params:
+            param.grad = None
+
+    @with_hooks
     def step(
         self,
         closure: Callable[[], Any] | None = None,

@@ -42,6 +42,18 @@ inline void cover(mutex::HoldAll& hold, mutex::Stripes& stripes, const Place& pl
              place.byte + (last_offset(target) + 1) * target.itemsize);
 }
 
+// To take a lock, a processor waits until its stores are done: the next elements are on their way
+// meanwhile.
+template <size_t N>
+void prefetch(const std::array<char*, N>& at, const std::array<int64_t, N>& step, int64_t n) {
+  constexpr int64_t kLine = 64;
+  constexpr int64_t kLines = 8;
+  for (size_t k = 0; k < N; ++k) {
+    const int64_t end = std::min(n * step[k], kLines * kLine);
+    for (int64_t byte = 0; byte < end; byte += kLine) __builtin_prefetch(at[k] + byte);
+  }
+}
+
 // Calls visit(at, step, n, i) for parts of the operands of which the first one's lie in one stripe,
 // whose mutex, `i`, is held. Shared between threads if there is much to do.
 template <size_t N, class Visit>
@@ -66,6 +78,7 @@ void for_each_stripe(mutex::Stripes& stripes, const Place& place,
           const int64_t next =
               std::min(element_of((past + i * step[0]) / mutex::kStripeBytes + 1), end);
           const int64_t mutex = stripes.mutex_of(place.first, byte);
+          prefetch<N>(here, step, next - i);
           hold.go_to(mutex);
           visit(here, step, next - i, mutex);
           i = next;
