@@ -18,7 +18,7 @@ from optimizers import (
     torchs,
 )
 from torch import nn
-from torch.optim import optimizer
+from torch.optim import optimizer as optimizers_of_torch
 
 from caffe2op_atomics import optim
 
@@ -216,7 +216,7 @@ def test_hooks_of_a_step_are_called_once_as_with_torch():
 def test_hooks_of_all_optimizers_are_called(when):
     _, mine = with_gradient()
     calls = []
-    register = getattr(optimizer, f"register_optimizer_step_{when}_hook")
+    register = getattr(optimizers_of_torch, f"register_optimizer_step_{when}_hook")
     handle = register(lambda each, *_: calls.append(each))
     try:
         mine.step()
