@@ -1,5 +1,6 @@
 # make demo    what this is good for, in about a minute
 # make test    lint and the whole test suite
+# make verify  what takes longer than a test: models, sanitizers, storms; writes docs/verification.md
 # PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
 # into which everything in requirements-dev.txt is installed.
 PYTHON ?= python3
@@ -15,13 +16,16 @@ CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo test lint format bench wheel test-abi clean
+.PHONY: demo test verify lint format bench wheel test-abi clean
 
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
 
 test: lint
 	$(BIN)/python -m pytest
+
+verify: $(PACKAGE)
+	$(BIN)/python tests/verify/run.py --write
 
 lint: $(PACKAGE)
 	$(BIN)/ruff check

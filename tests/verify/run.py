@@ -1,0 +1,84 @@
+"""Verifies what tests cannot: all interleavings, sanitizers, storms; writes docs/verification.md.
+
+    make verify
+    python tests/verify/run.py [--only NAME ...] [--seconds SECONDS] [--write]
+
+Parts whose programs are not installed are left out, and the page says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from _part import ROOT, Part, Result
+
+PARTS: Sequence[Part] = ()
+
+PAGE = ROOT / "docs" / "verification.md"
+
+
+def main() -> int:
+    """Run the parts that were asked for, and return whether one found what it must not."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=[part.name for part in PARTS], default=[])
+    parser.add_argument(
+        "--seconds", type=float, default=600, help="of each part whose length can be chosen"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    arguments = parser.parse_args()
+
+    sections = [_introduction()]
+    failed = False
+    for part in PARTS:
+        if arguments.only and part.name not in arguments.only:
+            continue
+        missing = part.missing()
+        if missing:
+            sections.append(_heading(part) + f"Not run here: needs {', '.join(missing)}.\n")
+        else:
+            began = time.monotonic()
+            with tempfile.TemporaryDirectory() as folder:
+                results = part.run(Path(folder), arguments.seconds)
+            failed = failed or not all(result.as_expected for result in results)
+            sections.append(_heading(part) + _table(results, time.monotonic() - began))
+        print(sections[-1], flush=True)
+    if arguments.write:
+        PAGE.write_text("\n".join(sections))
+    return int(failed)
+
+
+def _introduction() -> str:
+    return (
+        "# What was verified, and how\n\n"
+        "Written by `make verify`; not typed. One run, with torch "
+        f"{torch.__version__}, Python {platform.python_version()}, "
+        f"{platform.libc_ver()[0]} {platform.libc_ver()[1]} and Linux {platform.release()} on "
+        f"{platform.machine()}.\n"
+    )
+
+
+def _heading(part: Part) -> str:
+    return f"## {part.title}\n\n{part.about}\n\n"
+
+
+def _table(results: Sequence[Result], seconds: float) -> str:
+    rows = [
+        f"| {result.what} | {result.how_much} | {result.found}"
+        f"{'' if result.as_expected else ': **not as it has to be**'} |"
+        for result in results
+    ]
+    lines = ["| what | how much | found |", "|---|---|---|", *rows]
+    return "\n".join(lines) + f"\n\n{seconds:.0f} seconds.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
