@@ -21,6 +21,7 @@ from typing import Any
 
 from torch import Tensor
 
+from . import _guarded_memory
 from ._shared_file import DIRECTORY, PREFIX
 
 _owner_of: dict[int, weakref.ref[object]] = {}  # by the address of the storage
@@ -69,13 +70,14 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> Claim | str:
     return made
 
 
-def adopt(owner: object, tensors: Iterable[Tensor]) -> None:
+def adopt(owner: object, tensors: Sequence[Tensor]) -> None:
     """Note that ``owner``, which arrived from another process, owns the tensors' memory."""
     for address, of_dead in list(_owner_of.items()):
         if of_dead() is None:
             _owner_of.pop(address, None)  # another thread may be here too
     for address in _addresses(tensors):
         _owner_of[address] = weakref.ref(owner)
+    _guarded_memory.note(owner, tensors)
 
 
 def _addresses(tensors: Iterable[Tensor]) -> set[int]:

@@ -39,6 +39,16 @@ def is_alive(pid: int, start: int, pid_namespace: int) -> bool | None:
     return found is not None and start in (0, found)
 
 
+def process_of(thread: int) -> tuple[int, str] | None:
+    """Return the pid of a thread's process and the thread's state in ps's words, or None."""
+    try:
+        lines = (_PROC / str(thread) / "status").read_text().splitlines()
+    except OSError:  # it ended, or is of another namespace
+        return None
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return int(fields["Tgid"]), fields["State"].partition("(")[2].rstrip(")")
+
+
 def users_of(files: Sequence[os.stat_result]) -> list[list[int]]:
     """Return the pids that map each file, as far as this process may look."""
     users: list[list[int]] = [[] for _ in files]

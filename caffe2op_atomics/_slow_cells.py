@@ -29,6 +29,7 @@ _try_lock = torch.ops.atomics.mutex_try_lock.default
 _unlock = torch.ops.atomics.mutex_unlock.default
 _consistent = torch.ops.atomics.mutex_consistent.default
 _owner = torch.ops.atomics.mutex_owner.default
+_recoveries = torch.ops.atomics.mutex_recoveries.default
 
 _TRUE = torch.tensor(True)
 
@@ -169,6 +170,9 @@ class MutexCell(_Bound):
         _on_owner_died: str
         _OWNER_DIED: str
         _OWNER_DIED_ERROR: type[Exception]
+        _warn_after: float | None
+
+        def _warn_of_wait(self, seconds: float) -> None: ...
 
     def _bind(self, address: int, nbytes: int, /) -> None:
         _owner(self._tensor)  # refuses what is no mutex
@@ -193,9 +197,14 @@ class MutexCell(_Bound):
         return status != _NOT_ACQUIRED  # no call here: a signal handler could run after it
 
     def _wait_for_it(self, timeout: float) -> int:
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
+        patience = self._warn_after
         while True:
-            left = _SLICE if timeout == -1 else max(deadline - time.monotonic(), 0)
+            waited = time.monotonic() - began
+            if patience is not None and waited >= patience and timeout not in (0, patience):
+                self._warn_of_wait(patience)
+                patience = None
+            left = _SLICE if timeout == -1 else max(timeout - waited, 0)
             status = int(_lock(self._tensor, 0, min(left, _SLICE)))
             if status != _NOT_ACQUIRED or left == 0:
                 return status
@@ -215,6 +224,11 @@ class MutexCell(_Bound):
     def owner(self) -> int | None:
         """Return the thread id (``threading.get_native_id``) of the holder, or None."""
         return int(_owner(self._tensor)) or None
+
+    @property
+    def recoveries(self) -> int:
+        """How many threads and processes died while they held the mutex, so far."""
+        return int(_recoveries(self._tensor)[0])
 
     def __enter__(self: _MutexT) -> _MutexT:
         self.acquire()

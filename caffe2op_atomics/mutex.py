@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, NoReturn
+import inspect
+import warnings
+from typing import Literal, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
+from . import _processes
 from ._cells import MutexCell
-from ._shared import SharedObject
+from ._shared import SharedObject, shared_zeros
 from ._shared_file import MUTEX
 
 _init = torch.ops.atomics.mutex_init_.default
+_MOST = 1024  # mutexes, of which a dying thread's can all be recovered
+
+_Self = TypeVar("_Self", bound="Mutex")
 
 
 class OwnerDiedError(RuntimeError):
@@ -41,9 +47,12 @@ class Mutex(MutexCell, SharedObject):
             common parent. It stays in /dev/shm until :meth:`unlink`.
         tensor: a mutex that is there already: a slot that ``torch.ops.atomics.create_mutex`` or
             ``mutex_init_`` made, uint8 of shape ``[128]`` or ``[1, 128]``.
+        warn_after: after how many seconds of a wait a RuntimeWarning names the process and the
+            thread that hold the mutex, once for each wait; None for never.
 
     Raises:
-        TypeError, ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``.
+        TypeError, ValueError: if ``name`` is not 1 to 200 characters of ``A-Z a-z 0-9 . _ -``, or
+            an option is none.
         RuntimeError: if ``name`` or ``tensor`` means something else than a mutex of this package.
 
     Example:
@@ -65,6 +74,7 @@ class Mutex(MutexCell, SharedObject):
 
     _kind = MUTEX
     _on_owner_died: str
+    _warn_after: float | None = 60.0
 
     # What the cell raises from the acquire that follows a death.
     _OWNER_DIED_ERROR = OwnerDiedError
@@ -79,17 +89,70 @@ class Mutex(MutexCell, SharedObject):
         *,
         name: str | None = None,
         tensor: Tensor | None = None,
+        warn_after: float | None = 60.0,
     ) -> None:
         if on_owner_died not in ("raise", "recover"):
             raise ValueError(
                 f"Mutex: on_owner_died must be 'raise' or 'recover', got {on_owner_died!r}"
             )
+        if warn_after is not None and not warn_after >= 0:
+            raise ValueError(f"Mutex: warn_after must be None or non-negative, got {warn_after}")
         self._on_owner_died = on_owner_died
+        self._warn_after = warn_after
         self._obtain(name, tensor, _init)
+
+    @classmethod
+    def bank(
+        cls: type[_Self],
+        n: int,
+        on_owner_died: Literal["raise", "recover"] = "raise",
+        *,
+        warn_after: float | None = 60.0,
+    ) -> list[_Self]:
+        """Return ``n`` mutexes that share one piece of memory, for as many as 1024.
+
+        Each is as any other and travels by itself; all of them take one mapping and, under the
+        sharing strategy ``file_descriptor``, one descriptor.
+
+        Raises:
+            ValueError: if ``n`` is not from 1 to 1024.
+
+        Example:
+            >>> rows = Mutex.bank(3)
+            >>> with rows[0], rows[2]:
+            ...     rows[1].locked()
+            False
+        """
+        if not 1 <= n <= _MOST:
+            raise ValueError(f"Mutex.bank: n must lie in [1, {_MOST}], got {n}")
+        slots = shared_zeros((n, *MUTEX.shape), MUTEX.dtype)
+        _init(slots)
+        return [cls(on_owner_died, tensor=slot, warn_after=warn_after) for slot in slots]
+
+    def _warn_of_wait(self, seconds: float) -> None:
+        text = f"Mutex: a thread waited {seconds:g} s so far for a mutex {self._held()}"
+        warnings.warn(text, RuntimeWarning, stacklevel=_frames_of_ours())
+
+    def _held(self) -> str:
+        thread = self.owner()
+        if thread is None:
+            return "that was released just now"
+        found = _processes.process_of(thread)
+        if found is None:
+            return f"held by thread {thread}"
+        pid, state = found
+        return f"held by thread {thread} of process {pid} ({state})"
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a Mutex is neither true nor false; did you mean mutex.locked()?")
 
     def __repr__(self) -> str:
-        owner = self.owner()
-        return f"Mutex(held by thread {owner})" if owner else "Mutex(unlocked)"
+        return f"Mutex({self._held() if self.locked() else 'unlocked'})"
+
+
+def _frames_of_ours() -> int:
+    """Return how many frames this one and its callers in this package are, for a stacklevel."""
+    frame, count = inspect.currentframe(), 0
+    while frame and frame.f_globals["__name__"].partition(".")[0] == __package__:
+        frame, count = frame.f_back, count + 1
+    return count

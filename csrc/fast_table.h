@@ -8,7 +8,7 @@
 namespace atomics::fast {
 
 // Changes with every change of the table, so that a stale build is told and not run.
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 struct Error {
   char text[512];
@@ -37,6 +37,7 @@ struct Table {
   int (*unlock)(Mutex* mutex, Error* error);      // 0
   int (*consistent)(Mutex* mutex, Error* error);  // 0
   int64_t (*owner)(Mutex* mutex, Error* error);   // thread id, 0 if unlocked
+  int64_t (*recoveries)(Mutex* mutex, Error* error);
 };
 
 }  // namespace atomics::fast

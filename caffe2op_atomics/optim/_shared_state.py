@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn
 import torch
 from torch import Tensor
 
-from .. import _owners
+from .. import _guarded_memory, _owners
 from .._shared import check_strategy, strategy_of
 from ._check import check_params
 from ._memory import Memory, Plan, new_memory
@@ -71,6 +71,7 @@ class SharedState(torch.optim.Optimizer):
     def _connect(self, memory: Memory, groups: Sequence[Mapping[str, Any]]) -> None:
         """Build over shared memory what each process has its own of."""
         self._memory = memory
+        _guarded_memory.note(self, memory.flat.values())
         self._plans = memory.plans(groups, self._SHARED, self._moments)
         self._params = [param for plan in self._plans for param in plan.params]
         self._addresses = list(map(Tensor.data_ptr, self._params))

@@ -3,6 +3,7 @@
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
+#include "guarded_memory.h"
 #include "parallel.h"
 
 namespace atomics::cpu {
@@ -110,7 +111,7 @@ using Kernels = TypeList<LoadKernel, StoreKernel, CompareExchangeKernel>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
 

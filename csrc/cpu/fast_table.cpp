@@ -90,6 +90,10 @@ int64_t owner(Mutex* mutex, Error* error) {
   return guarded<int64_t>(error, -1, [&] { return mutex->owner(); });
 }
 
+int64_t recoveries(Mutex* mutex, Error* error) {
+  return guarded<int64_t>(error, -1, [&] { return mutex->recoveries(); });
+}
+
 constexpr fast::Table kTable{
     .version = fast::kVersion,
     .map = map,
@@ -104,6 +108,7 @@ constexpr fast::Table kTable{
     .unlock = unlock,
     .consistent = consistent,
     .owner = owner,
+    .recoveries = recoveries,
 };
 
 }  // namespace

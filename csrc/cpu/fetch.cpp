@@ -4,6 +4,7 @@
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
+#include "guarded_memory.h"
 #include "update.h"
 
 namespace atomics::cpu {
@@ -81,7 +82,7 @@ using Kernels = decltype(kernels(FetchOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
 

@@ -2,6 +2,7 @@
 // return what each index found there, as if one index of the call came after the other.
 #include "../register.h"
 #include "group.h"
+#include "guarded_memory.h"
 #include "rows.h"
 #include "update.h"
 
@@ -149,7 +150,7 @@ using Kernels = decltype(kernels(IndexFetchOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
 

@@ -4,6 +4,7 @@
 #include "../register.h"
 #include "elements.h"
 #include "group.h"
+#include "guarded_memory.h"
 #include "rows.h"
 #include "update.h"
 
@@ -95,7 +96,7 @@ using Kernels = decltype(kernels(ScaledIndexUpdateOps{}, IndexUpdateOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
 

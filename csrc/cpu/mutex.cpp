@@ -2,8 +2,8 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
-#include "guarded.h"
 #include "memory.h"
+#include "mutex/deaths.h"
 #include "mutex/robust_mutex.h"
 #include "mutex_slot.h"
 
@@ -101,14 +101,11 @@ struct MutexRecoveries {
   static std::string name() { return "mutex_recoveries"; }
 
   static std::tuple<int64_t, int64_t> call(const Tensor& mutex) {
-    auto stripes = stripes_of("mutex_recoveries", mutex);
-    mutex::Deaths all;
-    for (int64_t i = 0; i < stripes.count(); ++i) {
-      const mutex::Deaths deaths = stripes.deaths(i);
-      all.recoveries += deaths.recoveries;
-      all.torn += deaths.torn;
-    }
-    return {all.recoveries, all.torn};
+    constexpr auto kName = "mutex_recoveries";
+    const View view("mutex", mutex);
+    const int64_t count = view.numel / static_cast<int64_t>(sizeof(Slot));
+    const mutex::Deaths deaths = mutex::deaths(kName, slots_of(kName, view), count);
+    return {deaths.recoveries, deaths.torn};
   }
 };
 

@@ -6,6 +6,7 @@
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
+#include "guarded_memory.h"
 
 namespace atomics::cpu {
 
@@ -190,8 +191,8 @@ using FloatKernels = Common<double>;
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
-  implement(m, IntKernels{});
-  implement(m, FloatKernels{});
+  implement_lock_free(m, IntKernels{});
+  implement_lock_free(m, FloatKernels{});
 }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
   refuse<NegativeView>(m, IntKernels{});

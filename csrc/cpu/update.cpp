@@ -1,10 +1,11 @@
 // add_ and its family: changes every element of a target and returns nothing. The meaning of an op
 // is in csrc/ops.
-#include "update.h"
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
+#include "guarded_memory.h"
+#include "update.h"
 
 namespace atomics::cpu {
 
@@ -63,7 +64,7 @@ using Kernels = decltype(kernels(ScaledUpdateOps{}, UpdateOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
 

@@ -7,6 +7,7 @@
 #include "../register.h"
 #include "deadline.h"
 #include "futex.h"
+#include "guarded_memory.h"
 #include "ref.h"
 
 namespace atomics::cpu {
@@ -101,7 +102,7 @@ using Kernels = TypeList<Wait, Notify>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
 STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
 

@@ -43,7 +43,7 @@ void dealloc(PyObject* self) {
 }
 
 // Another thread holds it: sleeps, in slices. -1 with an exception, or a status.
-int acquire_slowly(fast::Mutex* mutex, double timeout) {
+int acquire_within(fast::Mutex* mutex, double timeout) {
   int status = kNotAcquired;
   fast::Error error;
   const int ended = wait(
@@ -52,6 +52,32 @@ int acquire_slowly(fast::Mutex* mutex, double timeout) {
   if (ended < 0) return kError;  // a signal handler raised, and nothing is held
   if (status == kError) raise(error);
   return status;
+}
+
+// After how many seconds the object wants to be told of a wait, -1 for never; nothing after an
+// error.
+std::optional<double> patience_of(PyObject* self) {
+  PyObject* const patience = PyObject_GetAttrString(self, "_warn_after");
+  if (patience == nullptr) return std::nullopt;
+  const double seconds = patience == Py_None ? -1 : PyFloat_AsDouble(patience);
+  Py_DECREF(patience);
+  if (PyErr_Occurred() != nullptr) return std::nullopt;
+  return seconds;
+}
+
+// Nothing is held when Python code of ours tells of a long wait.
+int acquire_slowly(PyObject* self, fast::Mutex* mutex, double timeout) {
+  const auto patience = patience_of(self);
+  if (!patience) return kError;
+  if (*patience < 0 || (timeout >= 0 && timeout <= *patience)) {
+    return acquire_within(mutex, timeout);
+  }
+  const int status = acquire_within(mutex, *patience);
+  if (status != kNotAcquired) return status;
+  PyObject* const told = PyObject_CallMethod(self, "_warn_of_wait", "d", *patience);
+  if (told == nullptr) return kError;
+  Py_DECREF(told);
+  return acquire_within(mutex, timeout < 0 ? timeout : timeout - *patience);
 }
 
 // The class of the object says what the death of an owner means; no Python code of ours runs.
@@ -81,7 +107,7 @@ int acquire_in(PyObject* self, bool blocking, double timeout) {
   fast::Error error;
   int status = blocking ? table->lock_now(mutex, &error) : table->try_lock(mutex, &error);
   if (status == kError) return raise(error), kError;
-  if (status == kNotAcquired && blocking) status = acquire_slowly(mutex, timeout);
+  if (status == kNotAcquired && blocking) status = acquire_slowly(self, mutex, timeout);
   if (status == kOwnerDied) return tell_owner_died(self, mutex);
   // A signal that came meanwhile is handled while the mutex can still be given back.
   if (status == kAcquired && PyErr_CheckSignals() != 0) {
@@ -152,6 +178,19 @@ PyObject* locked(PyObject* self, PyObject*) {
   return thread < 0 ? nullptr : PyBool_FromLong(thread != 0);
 }
 
+PyObject* recoveries(PyObject* self, void*) {
+  fast::Mutex* const mutex = mutex_of(self);
+  fast::Error error;
+  if (mutex == nullptr) return nullptr;
+  const int64_t count = table->recoveries(mutex, &error);
+  return count < 0 ? raise(error) : PyLong_FromLongLong(count);
+}
+
+PyGetSetDef properties[] = {
+    {"recoveries", recoveries, nullptr,
+     "How many threads and processes died while they held the mutex, so far.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
 PyMethodDef methods[] = {
     {"_bind", bind_mutex, METH_VARARGS, nullptr},
     {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS,
@@ -185,7 +224,10 @@ PyMethodDef methods[] = {
     {"__exit__", method(exit), METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
-PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc)}, {Py_tp_methods, methods}, {0, nullptr}};
+PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc)},
+                       {Py_tp_methods, methods},
+                       {Py_tp_getset, properties},
+                       {0, nullptr}};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "anchored.h"
 
+#include "deaths.h"
 #include "held.h"
 
 namespace atomics::mutex {
@@ -39,5 +40,10 @@ void AnchoredMutex::consistent() {
 }
 
 int64_t AnchoredMutex::owner() { return owner_of(slot("mutex_owner")); }
+
+int64_t AnchoredMutex::recoveries() {
+  slot("mutex_recoveries");
+  return deaths_of(anchor_.slot()).recoveries;
+}
 
 }  // namespace atomics::mutex

@@ -17,6 +17,7 @@ class AnchoredMutex {
   void unlock();
   void consistent();
   int64_t owner();
+  int64_t recoveries();
 
  private:
   const Slot* slot(const char* op) const;

@@ -11,6 +11,7 @@
 #include "../../fail.h"
 #include "../deadline.h"
 #include "bank.h"
+#include "deaths.h"
 #include "held.h"
 
 namespace atomics::mutex {
@@ -32,13 +33,6 @@ int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait) {
   until.tv_sec += nanoseconds / 1'000'000'000;
   until.tv_nsec = nanoseconds % 1'000'000'000;
   return clock_lock ? clock_lock(mutex, clock, &until) : pthread_mutex_timedlock(mutex, &until);
-}
-
-void note_death(Slot& slot) {
-  __atomic_fetch_add(&slot.header.recoveries, 1, __ATOMIC_RELAXED);
-  uint64_t& steps = slot.stripe.torn_and_in_step;
-  if (steps % 2 == 1) __atomic_store_n(&steps, steps + 1, __ATOMIC_RELAXED);
-  pthread_mutex_consistent(&slot.mutex);
 }
 
 namespace {

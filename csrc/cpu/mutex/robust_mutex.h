@@ -38,10 +38,6 @@ void unlock(const char* op, const Slot* slot, const Pin& pin);
 // pthread_mutex_lock with a bound on the wait, on the monotonic clock where glibc has it.
 int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait);
 
-// Counts the death of a slot's last owner, of which the calling thread was told when it got the
-// lock, and makes the lock usable.
-void note_death(Slot& slot);
-
 // Holds a mutex for the length of one op whose update is a single store: a dead owner has either
 // made it or not, so the op goes on, and leaves the news to the next caller of `lock`.
 class OpLock {

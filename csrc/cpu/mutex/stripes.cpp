@@ -6,6 +6,7 @@
 #include <string>
 
 #include "../../fail.h"
+#include "deaths.h"
 #include "held.h"
 #include "robust_mutex.h"
 
@@ -35,9 +36,7 @@ void keep_order() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 Stripes::Stripes(const char* op, const Slot* slots, int64_t count)
     : op_(op), caller_(slots), numbering_(count), pin_([&] {
         const Header header = read_header(op, slots);
-        if (header.slot + count > header.slots) {
-          fail(op, "mutex", "be one bank", "the mutexes of several, side by side");
-        }
+        check_one_bank(op, header, count);
         if (held_mutexes().has_of_bank(header)) {
           fail(op, "mutex", "have no mutex that the calling thread holds", "one that it holds");
         }
@@ -79,11 +78,7 @@ void Stripes::acquire(int64_t i, bool& waited) {
     error = lock_for(&slot.mutex, kSlice);
   }
   if (error == EOWNERDEAD) {
-    note_death(slot);
-    // For who locks this mutex by itself: it may have been such a holder that died.
-    if (__atomic_load_n(&slot.header.news, __ATOMIC_RELAXED) == kNone) {
-      __atomic_store_n(&slot.header.news, kOwnerDied, __ATOMIC_RELAXED);
-    }
+    pass_death_on(slot);
   } else if (error != 0) {
     fail(op_, "mutex", "be lockable", std::strerror(error));
   }
@@ -104,16 +99,6 @@ void Stripes::begin_step(int64_t i) {
 void Stripes::end_step(int64_t i) {
   keep_order();
   --slot(i).stripe.torn_and_in_step;
-}
-
-Deaths Stripes::deaths(int64_t i) {
-  if (!verified_ || (lock_word(slot(i)) & kOwnerDiedBit) != 0) {
-    lock(i);
-    unlock(i);
-  }
-  const auto steps = __atomic_load_n(&slot(i).stripe.torn_and_in_step, __ATOMIC_RELAXED);
-  return {__atomic_load_n(&slot(i).header.recoveries, __ATOMIC_RELAXED),
-          static_cast<int64_t>(steps / 2)};
 }
 
 Backing Stripes::backing_of(int64_t i) const {

@@ -13,12 +13,6 @@ namespace atomics::mutex {
 
 constexpr int64_t kStripeBytes = 16384;
 
-// Of the holders of a mutex, ever.
-struct Deaths {
-  int64_t recoveries = 0;
-  int64_t torn = 0;  // those in the middle of a step
-};
-
 // Which mutex of a bank a byte has.
 class Numbering {
  public:
@@ -60,9 +54,6 @@ class Stripes {
   // Around a step that changes several tensors together.
   void begin_step(int64_t i);
   void end_step(int64_t i);
-
-  // Has a death noted that nobody met yet.
-  Deaths deaths(int64_t i);
 
   // The memory of a mutex, by which those of several banks are ordered.
   Backing backing_of(int64_t i) const;
