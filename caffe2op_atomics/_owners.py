@@ -43,7 +43,11 @@ def _reduce(claim: Claim) -> tuple[Any, ...]:
 
 
 def _received(sent: Any) -> Claim:
-    return Claim(None if sent is None else sent.detach())
+    if sent is None:
+        return Claim(None)
+    fd = sent.detach()
+    os.set_inheritable(fd, False)  # or a program that is started here would keep the claim
+    return Claim(fd)
 
 
 ForkingPickler.register(Claim, _reduce)

@@ -73,6 +73,21 @@ def test_copy_is_refused(kind, locked):
         ops.mutex_unlock(mutex)
 
 
+def test_clone_of_a_held_mutex_whose_memory_is_gone_is_refused():
+    """The clone holds pointers to what glibc linked into the list of the thread's mutexes."""
+    first, second = ops.create_mutex(), ops.create_mutex()
+    ops.mutex_lock(first)
+    ops.mutex_lock(second)
+    clones = [first.clone(), second.clone().share_memory_()]
+    del first, second
+    for clone in clones:
+        with pytest.raises(RuntimeError, match=r"^mutex_unlock: mutex must be the memory"):
+            ops.mutex_unlock(clone)
+    other = ops.create_mutex()
+    assert ops.mutex_lock(other) == 1
+    ops.mutex_unlock(other)
+
+
 def test_raw_mutex_cannot_be_sent(strategy):
     mutex = ops.create_mutex()
     if strategy == "file_descriptor":

@@ -212,6 +212,21 @@ def test_hooks_of_a_step_are_called_once_as_with_torch():
     assert calls == ["before", "before", "after"]
 
 
+def test_hooks_of_a_subclass_with_a_step_of_its_own_are_called_once():
+    class Clipped(optim.Adam):
+        def step(self, closure=None):
+            self.param_groups[0]["params"][0].grad.clamp_(-1, 1)
+            return super().step(closure)
+
+    param, calls = params([(4,)])[0], []
+    mine = Clipped([param])
+    param.grad = torch.full((4,), 3.0)
+    mine.register_step_pre_hook(lambda *_: calls.append("before"))
+    mine.step()
+    assert calls == ["before"]
+    assert param.grad.eq(1).all()
+
+
 @pytest.mark.parametrize("when", ["pre", "post"])
 def test_hooks_of_all_optimizers_are_called(when):
     _, mine = with_gradient()
@@ -243,6 +258,18 @@ def test_zero_grad_drops_gradients_or_zeroes_them():
     assert not grad.any()
     mine.zero_grad()
     assert param.grad is None
+
+
+def test_a_parameter_that_came_back_to_its_address_is_not_stepped_alone():
+    """The address of freed memory is given out again: to memory that nobody else sees."""
+    model = nn.Linear(10, 10).share_memory()
+    mine = optim.SGD(model.parameters())
+    model.double()
+    model.float()
+    model.share_memory()
+    with pytest.raises(RuntimeError, match="parameters must stay where they were"):
+        mine.step(grads=[torch.ones(10, 10), torch.ones(10)])
+    optim.SGD(model.parameters())  # and is not taken for what `mine` owns
 
 
 def test_a_moved_parameter_is_not_stepped_alone():

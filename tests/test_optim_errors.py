@@ -6,8 +6,9 @@ import re
 
 import pytest
 import torch
+from bad_arguments import misaligned
 from optimizers import params
-from torch import nn
+from torch import Tensor, nn
 
 from caffe2op_atomics import optim
 
@@ -20,6 +21,12 @@ def with_shared_gradient() -> nn.Parameter:
     parameter = shared(2)
     parameter.grad = torch.zeros(2).share_memory_()
     return parameter
+
+
+def rows_from(row: int) -> Tensor:
+    """A sparse gradient whose rows nobody has looked at."""
+    index, values = torch.tensor([[row, row + 1]]), torch.ones(2, 2)
+    return torch.sparse_coo_tensor(index, values, (2, 2), check_invariants=False)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR")
@@ -133,13 +140,13 @@ def with_shared_gradient() -> nn.Parameter:
         (
             lambda: optim.SGD([shared(2)]).step(grads=[torch.ones(1, 2)]),
             RuntimeError,
-            "step: grads[0] must be float32 of shape [2] on cpu, got float32 of shape [1, 2] on "
+            "step: gradient 0 must be float32 of shape [2] on cpu, got float32 of shape [1, 2] on "
             "cpu",
         ),
         (
             lambda: optim.SGD([shared(2, 2)]).step(grads=[torch.ones(2, 2).to_sparse_csr()]),
             RuntimeError,
-            "step: grads[0] must be dense or sparse by rows, got layout sparse_csr",
+            "step: gradient 0 must be dense or sparse by rows, got layout sparse_csr",
         ),
         (
             lambda: optim.SGD([shared(2)]).step(
@@ -215,17 +222,48 @@ def test_shared_parameters_are_not_pulled_into_themselves():
     [
         (optim.Adam, torch.ones(2, 2).to_sparse(1), "gradients must be dense for Adam"),
         (optim.SGD, torch.ones(2, 2).to_sparse(2), "must be sparse in its first dimension only"),
-        (optim.Adagrad, torch.ones(2, 2).double(), r"grads\[1\] must be float32 of shape"),
+        (optim.SGD, torch.ones(2, 2)._neg_view(), "gradient 1 must not be a negative view"),
+        (optim.SGD, misaligned(torch.ones(2, 2)), "gradient 1 must be aligned"),
+        (optim.SGD, rows_from(5), r"gradient 1 must have rows in \[0, 2\)"),
+        (optim.Adagrad, torch.ones(2, 2).double(), "gradient 1 must be float32 of shape"),
     ],
 )
+@pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_a_gradient_that_is_refused_changes_nothing(groups, kind, refused, message):
+def test_a_gradient_that_is_refused_changes_nothing(groups, own, kind, refused, message):
     first, second = shared(2), shared(2, 2)
     optimizer = kind([first, second] if groups == 1 else [{"params": [p]} for p in (first, second)])
-    with pytest.raises(RuntimeError, match=f"^step: .*{message}"):
-        optimizer.step(grads=[torch.ones(2), refused])
+    grads = [torch.ones(2), refused]
+    if own and refused.dtype == second.dtype:
+        first.grad, second.grad = grads
+        grads = None
+    with pytest.raises(RuntimeError, match=f"^step: .*{message}|^guarded_"):
+        optimizer.step(grads=grads)
     assert not first.any()
     assert all(entry["step"] == 0 for entry in optimizer.state.values())
+
+
+@pytest.mark.parametrize("of", ["parameter", "moment"])
+def test_a_gradient_in_the_memory_of_a_parameter_or_moment_changes_nothing(of):
+    first, second = shared(2), shared(2)
+    optimizer = optim.Adam([{"params": [first]}, {"params": [second]}])
+    taken = second.detach() if of == "parameter" else optimizer.state[second]["exp_avg"]
+    with pytest.raises(RuntimeError, match="gradient 1 must have memory of its own"):
+        optimizer.step(grads=[torch.ones(2), taken])
+    assert not first.any()
+
+
+def test_a_parameter_exchanged_in_its_group_is_refused():
+    parameter = shared(2)
+    optimizer = optim.SGD([parameter])
+    optimizer.param_groups[0]["params"][0] = shared(2)
+    with pytest.raises(RuntimeError, match="param_groups must stay as the constructor made them"):
+        optimizer.step(grads=[torch.ones(2)])
+
+
+def test_gradients_that_are_no_tensors_are_refused():
+    with pytest.raises(TypeError, match=r"^step: grads\[1\] must be a tensor or None, got int$"):
+        optim.SGD([shared(2), shared(2)]).step(grads=[torch.ones(2), 7])
 
 
 def test_param_groups_that_were_replaced_are_refused():

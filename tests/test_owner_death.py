@@ -123,6 +123,49 @@ def test_holder_can_die_again_before_it_repaired():
     mutex.release()
 
 
+def test_recoveries_count_deaths_that_nobody_met_as_well():
+    mutex = Mutex()
+    assert mutex.recoveries == 0
+    kill_a_holder(mutex)
+    assert mutex.recoveries == 1  # and the next locker is told all the same
+    with pytest.raises(OwnerDiedError):
+        mutex.acquire()
+    assert mutex.recoveries == 1
+    mutex.consistent()
+    mutex.release()
+    run_threads(1, lambda _: mutex.acquire())
+    with pytest.raises(OwnerDiedError):
+        mutex.acquire()
+    assert mutex.recoveries == 2
+
+
+def fork_and_hold(mutex: Mutex, ready, told) -> None:
+    mutex.acquire()
+    if os.fork() == 0:
+        try:
+            mutex.acquire(timeout=TIMEOUT)  # its parent holds it, and dies
+        except OwnerDiedError:
+            mutex.consistent()
+            mutex.release()
+            told.set()
+        os._exit(0)
+    ready.set()
+    time.sleep(TIMEOUT)
+
+
+def test_child_of_a_holder_that_dies_is_told():
+    context = mp.get_context("fork")
+    ready, told, mutex = context.Event(), context.Event(), Mutex()
+    process = context.Process(target=fork_and_hold, args=(mutex, ready, told))
+    process.start()
+    assert ready.wait(TIMEOUT)
+    process.kill()
+    process.join(TIMEOUT)
+    assert told.wait(TIMEOUT)
+    assert mutex.acquire(timeout=TIMEOUT)
+    mutex.release()
+
+
 def test_caffe2_op_goes_on_and_leaves_the_news_to_the_next_locker():
     mutex = Mutex()
     kill_a_holder(mutex)

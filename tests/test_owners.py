@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -36,3 +40,25 @@ def test_a_receiver_owns_memory_when_the_maker_is_gone(start_method):
         worker.join(TIMEOUT)
     optim.SGD(model.parameters())
     GuardedTensor(tensor)
+
+
+def start_a_program(owners, programs):
+    program = subprocess.Popen(["sleep", "100"], close_fds=False)
+    programs.put(program.pid)
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_program_that_a_receiver_started_does_not_own_memory(start_method):
+    context = mp.get_context(start_method)
+    programs = context.SimpleQueue()
+    model = nn.Linear(3, 3).share_memory()
+    owner = optim.SGD(model.parameters())
+    worker = context.Process(target=start_a_program, args=(owner, programs))
+    worker.start()
+    program = programs.get()
+    worker.join(TIMEOUT)
+    del owner
+    try:
+        optim.SGD(model.parameters())
+    finally:
+        os.kill(program, signal.SIGKILL)

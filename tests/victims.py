@@ -59,3 +59,16 @@ def kill_when(is_time: Callable[[int], Any], work: Callable[[], None]) -> Any:
     finally:
         process.kill()
         process.join(TIMEOUT)
+
+
+def _work_and_die(work: Callable[[], Any]) -> None:
+    work()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die(work: Callable[[], Any]) -> None:
+    """Run ``work`` in a forked process that is killed after it."""
+    process = mp.get_context("fork").Process(target=_work_and_die, args=(work,))
+    process.start()
+    process.join(TIMEOUT)
+    assert process.exitcode == -signal.SIGKILL

@@ -23,12 +23,12 @@ def gradients(
 
     Raises:
         RuntimeError: if there are none, or they do not fit.
-        TypeError: if both are given.
+        TypeError: if both are given, or an element is no tensor.
     """
     if grads is not None:
         if grads_from is not None:
             raise TypeError("step: grads must not be given with grads_from, got both")
-        _check_fit(params, grads)
+        _check_count(params, grads)
         found = list(grads)
     else:
         if grads_from is not None:
@@ -45,25 +45,47 @@ def gradients(
     return found
 
 
-def _check_fit(params: Sequence[Tensor], grads: Gradients) -> None:
-    """Raise if gradients are not as torch lets a parameter's own be.
-
-    Raises:
-        RuntimeError: if one is not.
-    """
+def _check_count(params: Sequence[Tensor], grads: Gradients) -> None:
     if len(grads) != len(params):
         raise RuntimeError(
             f"step: grads must have one element for each of {len(params)} parameters, "
             f"got {len(grads)}"
         )
-    for number, (param, grad) in enumerate(zip(params, grads, strict=True)):
-        if grad is not None and looks(grad) != looks(param):
-            raise RuntimeError(f"step: grads[{number}] must be {looks(param)}, got {looks(grad)}")
-        if grad is not None and grad.layout not in (torch.strided, torch.sparse_coo):
-            layout = str(grad.layout).removeprefix("torch.")
-            raise RuntimeError(
-                f"step: grads[{number}] must be dense or sparse by rows, got layout {layout}"
+    for number, grad in enumerate(grads):
+        if grad is not None and not isinstance(grad, Tensor):
+            raise TypeError(
+                f"step: grads[{number}] must be a tensor or None, got {type(grad).__name__}"
             )
+
+
+def check_fit(params: Sequence[Tensor], grads: Gradients, shared: Sequence[Tensor]) -> None:
+    """Raise what the ops would raise, before the first of several that a step calls.
+
+    Raises:
+        RuntimeError: if a gradient does not fit its parameter, or lies in memory of ``shared``.
+    """
+    taken = {tensor.untyped_storage().data_ptr() for tensor in shared}
+    for number, (param, grad) in enumerate(zip(params, grads, strict=True)):
+        if grad is None:
+            continue
+        which = f"step: gradient {number} must"
+        if (grad.shape, grad.dtype, grad.device) != (param.shape, param.dtype, param.device):
+            raise RuntimeError(f"{which} be {looks(param)}, got {looks(grad)}")
+        if grad.layout not in (torch.strided, torch.sparse_coo):
+            layout = str(grad.layout).removeprefix("torch.")
+            raise RuntimeError(f"{which} be dense or sparse by rows, got layout {layout}")
+        values = grad
+        if grad.is_sparse:
+            check_rows(grad)
+            values, rows = grad._values(), grad._indices()
+            if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < len(param):
+                raise RuntimeError(f"{which} have rows in [0, {len(param)}), got others")
+        if values.is_neg():
+            raise RuntimeError(f"{which} not be a negative view, got one")
+        if values.data_ptr() % values.itemsize != 0:
+            raise RuntimeError(f"{which} be aligned, got a view that is not")
+        if values.numel() and values.untyped_storage().data_ptr() in taken:
+            raise RuntimeError(f"{which} have memory of its own, got that of a parameter or moment")
 
 
 def check_rows(grad: Tensor) -> None:

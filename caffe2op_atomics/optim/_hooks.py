@@ -14,8 +14,11 @@ from torch.optim import optimizer as _torchs
 
 _Step = TypeVar("_Step", bound=Callable[..., Any])
 
-# Whether torch's profiler records the calling thread.
-is_profiling: Callable[[], bool] = torch.autograd._profiler_enabled  # type: ignore[attr-defined]
+
+def is_profiling() -> bool:
+    """Return whether torch's profiler records this thread, or all."""
+    here = torch.autograd._profiler_enabled()  # type: ignore[attr-defined]
+    return bool(here or torch.autograd.profiler._is_profiler_enabled)
 
 
 def with_hooks(step: _Step) -> _Step:
@@ -24,7 +27,8 @@ def with_hooks(step: _Step) -> _Step:
 
     @functools.wraps(step)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        is_heard = (
+        # The step of a subclass that has its own is wrapped by torch.
+        is_heard = type(self).step is wrapper and (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
             or _torchs._global_optimizer_pre_hooks

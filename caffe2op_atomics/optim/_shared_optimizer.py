@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._gradients import Gradients, check_private, check_rows, gradients
+from ._gradients import Gradients, check_fit, check_private, check_rows, gradients
 from ._hooks import is_profiling, with_hooks
 from ._local import Local, match, note_change
 from ._memory import Plan
@@ -100,6 +100,8 @@ class SharedOptimizer(SharedState):
                     check_rows(some[0])
                 parts.append((part, some, options))
             begin = end
+        if len(parts) > 1 or not own:  # a single op refuses all or nothing
+            check_fit(self._params, grads, self._shared())
         if own:  # as torch.optim: backward() of an older forward pass has to raise
             pairs = zip(self._params, grads, strict=True)
             note_change([param for param, grad in pairs if grad is not None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from multiprocessing.reduction import ForkingPickler
@@ -27,6 +28,7 @@ class SharedState(torch.optim.Optimizer):
     _plans: list[Plan]
     _params: list[Tensor]  # of all plans
     _addresses: list[int]  # of the parameters
+    _storages: list[torch.UntypedStorage]
     _strategies: list[str | None]
 
     @staticmethod
@@ -75,6 +77,8 @@ class SharedState(torch.optim.Optimizer):
         self._plans = memory.plans(groups, self._SHARED, self._moments)
         self._params = [param for plan in self._plans for param in plan.params]
         self._addresses = list(map(Tensor.data_ptr, self._params))
+        # While these are kept, no other memory gets the addresses.
+        self._storages = [param.untyped_storage() for param in self._params]
         self._strategies = [strategy_of(tensor) for tensor in self._shared()]
         self.param_groups = [plan.group for plan in self._plans]
         self.state = defaultdict(dict)
@@ -97,7 +101,9 @@ class SharedState(torch.optim.Optimizer):
     def _check_groups(self) -> None:
         same = len(self.param_groups) == len(self._plans)
         for group, plan in zip(self.param_groups, self._plans, strict=False):
-            same = same and group is plan.group and len(group["params"]) == len(plan.params)
+            params = group["params"]
+            same = same and group is plan.group and len(params) == len(plan.params)
+            same = same and not any(map(operator.is_not, params, plan.params))
         if not same:
             raise RuntimeError(
                 f"{type(self).__name__}: param_groups must stay as the constructor made them, but "

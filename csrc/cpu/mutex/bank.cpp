@@ -158,6 +158,7 @@ Pin::~Pin() {
 void Pin::orphan(uint32_t thread_id) {
   Registry& all = registry();
   const std::lock_guard<std::mutex> guard(all.mutex);
+  trim(all);  // of the threads that ended before
   all.orphans.push_back({bank_, slot_, thread_id});
   bank_ = nullptr;
 }
