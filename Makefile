@@ -42,6 +42,7 @@ bench: $(PACKAGE)
 	$(BIN)/python benchmarks/usual_ways.py
 	$(BIN)/python benchmarks/lockfree.py
 	$(BIN)/python benchmarks/guarded.py
+	$(BIN)/python benchmarks/locks.py
 
 wheel: $(REQUIREMENTS)
 	rm -rf dist
