@@ -7,6 +7,7 @@
 
 #include "dispatch.h"
 #include "overlap.h"
+#include "writable.h"
 
 namespace atomics {
 
@@ -135,9 +136,14 @@ void check_memory(const char* op, const View& view) {
   }
 }
 
-void check_no_internal_overlap(const char* op, const View& view) {
+void check_written(const char* op, const View& view) {
   if (overlaps_itself(view)) {
     fail(op, view.name, "not overlap itself", "several indices for one memory location");
+  }
+  if (view.numel == 0) return;
+  const auto* const first = static_cast<const char*>(view.data);
+  if (!is_writable(first) || !is_writable(first + last_offset(view) * view.itemsize)) {
+    fail(op, view.name, "lie in memory that may be written", "read-only memory");
   }
 }
 
@@ -153,7 +159,7 @@ void check_elementwise(const char* op, const View& target, std::initializer_list
   for (const View& other : others) check_broadcast(op, target, other);
   check_memory(op, target);
   for (const View& other : others) check_memory(op, other);
-  check_no_internal_overlap(op, target);
+  check_written(op, target);
   for (const View& other : others) check_no_overlap(op, target, other);
 }
 

@@ -1,5 +1,5 @@
-// Every rule on tensor arguments and its text, once. All of them look at metadata only and raise
-// before a kernel touches memory, in the order device, dtype, shape, layout.
+// Every rule on tensor arguments and its text, once. All of them raise before a kernel touches
+// memory, in the order device, dtype, shape, layout.
 #pragma once
 
 #include <initializer_list>
@@ -47,7 +47,9 @@ void check_indexed_shapes(const char* op, const View& target, int64_t dim, const
 // The memory is there (a storage can be resized under its tensors), and a cell starts at a multiple
 // of its size (an unaligned one would tear).
 void check_memory(const char* op, const View& view);
-void check_no_internal_overlap(const char* op, const View& view);
+
+// What is written has a memory location of its own for each index, in memory that may be written.
+void check_written(const char* op, const View& view);
 void check_no_overlap(const char* op, const View& target, const View& other);
 
 // All of the above that a target with broadcasting operands of its dtype needs, in order.

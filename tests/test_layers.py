@@ -18,7 +18,15 @@ TORCH_FREE = [
     *(path for path in SOURCES if path.parent.name in ("ops", "mutex", "python")),
     *(
         ROOT / "csrc" / name
-        for name in ("fail.h", "fail.cpp", "fast_table.h", "shared_file.h", "strided.h")
+        for name in (
+            "fail.h",
+            "fail.cpp",
+            "fast_table.h",
+            "shared_file.h",
+            "strided.h",
+            "writable.h",
+            "writable.cpp",
+        )
     ),
     *(
         ROOT / "csrc" / "cpu" / name

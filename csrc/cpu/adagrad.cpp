@@ -98,7 +98,7 @@ struct GuardedIndexAdagrad {
            "shape " + shape_name(sums.dim, sums.sizes));
     }
     check_memory(kName, sums);
-    check_no_internal_overlap(kName, sums);
+    check_written(kName, sums);
     check_no_overlap(kName, params, sums);
     check_no_overlap(kName, {"mutex", mutex}, sums);
   }

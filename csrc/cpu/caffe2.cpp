@@ -38,6 +38,7 @@ struct AtomicFetchAdd {
       check_one_element(kName, *each);
       check_memory(kName, *each);
     }
+    check_written(kName, value);
     const auto* slot = slot_of(kName, mutex, 0);
     check_no_overlap(kName, {"mutex", mutex}, value);
 
@@ -63,6 +64,7 @@ struct AtomicIter {
     check_dtype(kName, view, TypeList<int64_t>{});
     check_one_element(kName, view);
     check_memory(kName, view);
+    check_written(kName, view);
     const auto* slot = slot_of(kName, mutex, 0);
     check_no_overlap(kName, {"mutex", mutex}, view);
 
@@ -122,6 +124,7 @@ struct ConditionalSetAtomicBool {
     check_one_element(kName, view);
     check_memory(kName, view);
     const auto flag = flag_of(kName, atomic_bool);
+    check_written(kName, {"atomic_bool", atomic_bool});
     // As a byte: a bool that was made of other bytes can hold more than 0 and 1.
     if (*static_cast<const uint8_t*>(condition.const_data_ptr()) == 0) return;
     // Sleepers wait while it is false, so only the change has to wake them. The kernel's view of

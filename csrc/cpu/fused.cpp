@@ -23,7 +23,7 @@ void check_state(const char* op, const Tensor& mutex, const View& param, const V
   }
   check_same_shape(op, param, state);
   check_memory(op, state);
-  check_no_internal_overlap(op, state);
+  check_written(op, state);
   check_no_overlap(op, param, state);
   check_no_overlap(op, {"mutex", mutex}, state);
 }
@@ -33,7 +33,7 @@ void check_fused(const char* op, const Tensor& mutex, const View& param, const V
   check_same_shape(op, param, grad);
   check_memory(op, param);
   check_memory(op, grad);
-  check_no_internal_overlap(op, param);
+  check_written(op, param);
   check_no_overlap(op, param, grad);
   check_no_overlap(op, {"mutex", mutex}, param);
 }
@@ -45,6 +45,7 @@ void check_steps(const char* op, const Tensor& mutex, const View& steps, size_t 
          "shape " + shape_name(steps.dim, steps.sizes));
   }
   check_memory(op, steps);
+  check_written(op, steps);
   check_no_overlap(op, {"mutex", mutex}, steps);
 }
 

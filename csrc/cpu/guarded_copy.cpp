@@ -34,7 +34,7 @@ struct GuardedCopy {
       check_same_shape(kName, outs[k], sources[k]);
       check_memory(kName, outs[k]);
       check_memory(kName, sources[k]);
-      check_no_internal_overlap(kName, outs[k]);
+      check_written(kName, outs[k]);
       check_no_overlap(kName, outs[k], sources[k]);
       for (const Tensor& each : mutex) check_no_overlap(kName, {"mutex", each}, outs[k]);
     }

@@ -62,6 +62,7 @@ void with_cell(const char* op, const Tensor& target, F&& f) {
   check_dtype(op, view, listed);
   check_one_element(op, view);
   check_memory(op, view);
+  if constexpr (!std::is_same_v<Op, Load>) check_written(op, view);
   dispatch(listed, view.dtype, [&]<class T>() {
     using Cell = CellOf<Op, T>;
     // The dtype has just been dispatched, the alignment checked.

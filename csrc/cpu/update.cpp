@@ -1,11 +1,11 @@
 // add_ and its family: changes every element of a target and returns nothing. The meaning of an op
 // is in csrc/ops.
+#include "update.h"
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
 #include "cells.h"
 #include "guarded_memory.h"
-#include "update.h"
 
 namespace atomics::cpu {
 

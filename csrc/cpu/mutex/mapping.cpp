@@ -1,10 +1,8 @@
 #include "mapping.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@
 #include <string>
 
 #include "../../fail.h"
+#include "../../writable.h"
 
 namespace atomics::mutex {
 
@@ -84,12 +83,8 @@ void unmap(void* mapped, size_t bytes) {
 }
 
 bool is_writable(const char* op, const void* address) {
-  // The kernel adds 0 to the word, atomically, and wakes at most one sleeper without need.
-  uint32_t nobody = 0;
-  const int add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_LT, 0);
-  if (syscall(SYS_futex, &nobody, FUTEX_WAKE_OP, 0, 0L, address, add_nothing) >= 0) return true;
-  if (errno == EFAULT) return false;
-  const auto mapping = find_mapping(op, address);  // no such futex here
+  if (const auto told = ask_writable(address)) return *told;
+  const auto mapping = find_mapping(op, address);
   return mapping && mapping->writable;
 }
 

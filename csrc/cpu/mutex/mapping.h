@@ -32,7 +32,7 @@ std::optional<Mapping> find_mapping(const char* op, const void* address);
 void* map_again(const char* op, const void* address, size_t bytes);
 void unmap(void* mapped, size_t bytes);
 
-// Whether the 4 bytes at an aligned address may be written; asks the kernel and changes nothing.
+// Whether memory may be written: the kernel's answer, or what /proc/self/maps says.
 bool is_writable(const char* op, const void* address);
 
 // Copies memory that may be unmapped, by way of the kernel; false if it is.

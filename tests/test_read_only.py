@@ -1,0 +1,81 @@
+"""What an op writes has to lie in memory that may be written: an error, where torch crashes."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+
+import pytest
+import torch
+from op_table import ALL, MUTEX
+from support import run_threads
+from torch import Tensor
+
+from caffe2op_atomics import GuardedTensor, ops
+
+pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+
+# Declared as written to keep their place in a program.
+READING = {"load", "wait", "notify", "guarded_load", "check_atomic_bool"}
+WRITING = [op for op in ALL if op not in MUTEX and op.name.split(".")[0] not in READING]
+
+
+def read_only(tensor: Tensor, tmp_path) -> Tensor:
+    path = tmp_path / "memory"
+    data = bytes(tensor.contiguous().view(-1).view(torch.uint8).tolist())
+    path.write_bytes(data.ljust(mmap.PAGESIZE, b"\0"))
+    with path.open("rb") as file:
+        memory = mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ)
+    return torch.frombuffer(memory, dtype=tensor.dtype, count=tensor.numel()).view(tensor.shape)
+
+
+@pytest.mark.parametrize("op", WRITING, ids=lambda op: op.name)
+def test_read_only_memory_is_refused_by_its_name(op, tmp_path):
+    for position, argument in enumerate(op.overload._schema.arguments):
+        is_written = argument.alias_info is not None and argument.alias_info.is_write
+        if not is_written or argument.name in ("mutex", "token"):
+            continue
+        if (op.name, argument.name) == ("guarded_copy_", "target"):  # says what is locked
+            continue
+        args = list(op.arguments(op.dtypes[0]))
+        given = args[position]
+        if isinstance(given, list):
+            args[position] = [*given[:-1], read_only(given[-1], tmp_path)]
+        else:
+            args[position] = read_only(given, tmp_path)
+        with pytest.raises(RuntimeError) as caught:
+            op.overload(*args, **op.keywords)
+        rule = f"{argument.name} must lie in memory that may be written, got read-only memory"
+        assert str(caught.value).splitlines()[0] == f"{op.name.split('.')[0]}: {rule}"
+
+
+def test_read_only_memory_may_be_read(tmp_path):
+    value = read_only(torch.tensor([41]), tmp_path)
+    assert ops.load(value).item() == 41
+    assert torch.ops.atomics.load.int(value) == 41
+    assert ops.fetch_add(torch.tensor([1]), value).item() == 1
+
+
+def test_memory_that_ends_read_only_is_refused(tmp_path):
+    """The first page may be written, the last one may not."""
+    path = tmp_path / "memory"
+    path.write_bytes(bytes(2 * mmap.PAGESIZE))
+    whole = torch.from_file(str(path), shared=True, size=2 * mmap.PAGESIZE, dtype=torch.uint8)
+    libc = ctypes.CDLL(None)
+    last = whole.data_ptr() + mmap.PAGESIZE
+    assert libc.mprotect(ctypes.c_void_p(last), mmap.PAGESIZE, mmap.PROT_READ) == 0
+    with pytest.raises(RuntimeError, match="must lie in memory that may be written"):
+        ops.add_(whole, 1)
+    ops.add_(whole[: mmap.PAGESIZE], 1)
+    assert whole.sum() == mmap.PAGESIZE
+
+
+def test_every_thread_finds_out_by_itself(tmp_path):
+    value = read_only(torch.tensor([0]), tmp_path)
+
+    def add(_):
+        with pytest.raises(RuntimeError, match="read-only memory"):
+            ops.add_(value, 1)
+        return GuardedTensor([3]).add_(1).snapshot().sum().item()
+
+    assert run_threads(2, add) == [3, 3]
