@@ -18,8 +18,9 @@ from pathlib import Path
 
 import torch
 from _part import ROOT, Part, Result
+from kills import PART as KILLS
 
-PARTS: Sequence[Part] = ()
+PARTS: Sequence[Part] = (KILLS,)
 
 PAGE = ROOT / "docs" / "verification.md"
 
