@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 from _part import ROOT, Part, Result
+from commands import PART as COMMANDS
 from kills import PART as KILLS
 
-PARTS: Sequence[Part] = (KILLS,)
+PARTS: Sequence[Part] = (KILLS, COMMANDS)
 
 PAGE = ROOT / "docs" / "verification.md"
 
