@@ -161,7 +161,6 @@ class SharedObjects(RuleBasedStateMachine):
             self.model.untold = True
             self.model.deaths += 1
 
-    @precondition(lambda self: self.model.owner is None and not self.model.lost)
     @rule(who=who)
     def count_deaths(self, who):
         self.tell(who, self.model.deaths, "recoveries")

@@ -192,10 +192,13 @@ def storm(
                 crew.kill(look)
                 crew.watch()
             crew.finish()
+            crew.end()
+            assert open_files() <= fds
+            return _account(crew, subjects)
         finally:
             crew.end()
-        assert open_files() <= fds
-        return _account(crew, subjects)
+            for subject in subjects:
+                subject.clean()
 
 
 def _account(crew: Crew, subjects: Sequence[Subject]) -> Outcome:

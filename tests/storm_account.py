@@ -61,6 +61,9 @@ class Subject:
         """Assert, when all workers have ended, that everything is accounted for."""
         raise NotImplementedError
 
+    def clean(self) -> None:
+        """Remove what would be left, also of a storm that failed."""
+
     def bounds(self, ledger: Ledger, call: str) -> tuple[int, int]:
         return ledger.bounds(f"{type(self).__name__}.{call}")
 

@@ -62,6 +62,9 @@ class Names(Subject):
         assert abs(difference) <= uncertain, difference
         self.start(0)
         self.use(0)
+        self.clean()
+        assert not [info for info in names.list_names() if self.prefix in info.name]
+
+    def clean(self) -> None:
         for end in (*range(COUNTERS), "mutex", "flag", "table"):
             names.unlink_name(f"{self.prefix}.{end}")
-        assert not [info for info in names.list_names() if self.prefix in info.name]
