@@ -131,6 +131,7 @@ class Crew:
             worker.kill()
             worker.join(TIMEOUT)
             worker.close()
+        self._workers.clear()
 
     def _dump(self) -> str:
         """What each worker is at; their stacks go to stderr."""
