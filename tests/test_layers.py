@@ -31,6 +31,7 @@ TORCH_FREE = [
     *(
         ROOT / "csrc" / "cpu" / name
         for name in (
+            "cas_loop.h",
             "ref.h",
             "group.h",
             "group.cpp",
@@ -38,6 +39,7 @@ TORCH_FREE = [
             "futex.h",
             "fast_table.cpp",
             "vectorised.h",
+            "wait_loop.h",
         )
     ),
 ]

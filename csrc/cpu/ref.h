@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "../ops/cell.h"
+#include "cas_loop.h"
 
 namespace atomics::cpu {
 
@@ -23,15 +24,17 @@ struct Bulk {
   static constexpr auto kUpdate = std::memory_order_acq_rel;
 };
 
-template <class T, class Order>
+// `Atomic` is this machine's, or that of a model (tests/verify/relacy).
+template <class T, class Order, class Atomic = std::atomic_ref<T>>
 class Ref {
  public:
   using value_type = T;
   using operand_type = Widened<T>;
 
-  explicit Ref(T* address) : cell_(*address) {
-    static_assert(std::atomic_ref<T>::is_always_lock_free);
-    static_assert(std::atomic_ref<T>::required_alignment == sizeof(T));
+  template <class Memory>
+  explicit Ref(Memory* address) : cell_(*address) {
+    static_assert(Atomic::is_always_lock_free);
+    static_assert(Atomic::required_alignment == sizeof(T));
   }
 
   T load() const { return cell_.load(Order::kLoad); }
@@ -63,10 +66,15 @@ class Ref {
   // Writes after(before), rounded once, and returns what was there before.
   template <class After>
   T fetch_update(After after) const {
-    T before = load();
-    while (!try_swap(before, static_cast<T>(after(static_cast<operand_type>(before))))) {
-    }
-    return before;
+    T old = load();
+    update_if<T>(
+        old,
+        [&](T before, T& next) {
+          next = static_cast<T>(after(static_cast<operand_type>(before)));
+          return true;
+        },
+        try_swap());
+    return old;
   }
 
   // Calls step(before, after): where it is true, `after` is written. `old` is what was there
@@ -74,19 +82,23 @@ class Ref {
   template <class Step>
   bool try_update(T& old, Step step) const {
     old = load();
-    for (;;) {
-      operand_type after{};
-      if (!step(static_cast<operand_type>(old), after)) return false;
-      if (try_swap(old, static_cast<T>(after))) return true;
-    }
+    return update_if<operand_type>(
+        old,
+        [&](T before, operand_type& after) {
+          return step(static_cast<operand_type>(before), after);
+        },
+        try_swap());
   }
 
  private:
-  bool try_swap(T& expected, T desired) const {
-    return cell_.compare_exchange_weak(expected, desired, Order::kUpdate, Order::kLoad);
+  auto try_swap() const {
+    return [this](T& expected, auto desired) {
+      return cell_.compare_exchange_weak(expected, static_cast<T>(desired), Order::kUpdate,
+                                         Order::kLoad);
+    };
   }
 
-  std::atomic_ref<T> cell_;
+  Atomic cell_;
 };
 
 // The product, of integers modulo a power of two: through uint64_t, which keeps narrow types from

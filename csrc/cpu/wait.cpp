@@ -9,6 +9,7 @@
 #include "futex.h"
 #include "guarded_memory.h"
 #include "ref.h"
+#include "wait_loop.h"
 
 namespace atomics::cpu {
 
@@ -38,35 +39,37 @@ Tensor hold_storage(const Tensor& target) {
   return Tensor(handle);
 }
 
-// The words are compared one after the other while others write: that none differs may be wrong,
-// and the next look finds it; that one differs is right, because an equal value has equal words.
+// What is waited on. All looks are the kernel's.
 template <class T>
-bool differs(const char* op, const uint32_t* words, T old) {
-  bool same = futex::holds(op, words, static_cast<uint32_t>(old));
-  if constexpr (sizeof(T) == 8) {
-    same = same && futex::holds(op, words + 1, static_cast<uint32_t>(old >> 32));
+struct Words {
+  const char* op;
+  const View& target;
+  T old;
+
+  void sleep(std::chrono::nanoseconds most) const {
+    futex::sleep(op, words_of(target.tensor), static_cast<uint32_t>(old), most);
   }
-  return !same;
-}
+  // The words are compared one after the other while others write: that none differs may be wrong,
+  // and the next look finds it; that one differs is right, because an equal value has equal words.
+  bool changed() const {
+    check_memory(op, target);  // the storage may have been resized, or moved by share_memory_
+    const uint32_t* const words = words_of(target.tensor);
+    bool same = futex::holds(op, words, static_cast<uint32_t>(old));
+    if constexpr (sizeof(T) == 8) {
+      same = same && futex::holds(op, words + 1, static_cast<uint32_t>(old >> 32));
+    }
+    return !same;
+  }
+  void fence() const { std::atomic_thread_fence(std::memory_order_seq_cst); }
+};
 
 template <class T>
 bool wait_for(const char* op, const View& target, T old, double timeout) {
   const Deadline deadline(op, timeout);
   // The dtype has been dispatched, the alignment checked.
   if (Ref<T, Single>(static_cast<T*>(target.tensor.mutable_data_ptr())).load() != old) return true;
-
   const Tensor held = hold_storage(target.tensor);
-  const View view("target", held);
-  while (!deadline.passed()) {
-    futex::sleep(op, words_of(held), static_cast<uint32_t>(old), deadline.slice());
-    check_memory(op, view);  // the storage may have been resized, or moved by share_memory_
-    if (differs(op, words_of(held), old)) {
-      // The kernel's reads order nothing; what was written before the change is to be seen.
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      return true;
-    }
-  }
-  return false;
+  return sleep_until_changed(Words<T>{op, View("target", held), old}, deadline);
 }
 
 struct Wait {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "avx2.h"
+#include "cas_loop.h"
 #include "cells.h"
 #include "lanes.h"
 #include "rounding.h"
@@ -65,10 +66,16 @@ struct Batch {
   [[gnu::always_inline]] void swap(char* at, Again&& again) {
     unrolled(UpTo<words>{}, [&](int64_t k) __attribute__((always_inline)) {
       char* const word = at + k * int64_t{sizeof(Word)};
-      while (!swap_word<Word>(word, before[k], after[k])) [[unlikely]] {
-        before[k] = load_block<Word>(word);
-        after[k] = again(k, before[k]);
-      }
+      const auto again_k = [&](Block<Word> now)
+                               __attribute__((always_inline)) { return again(k, now); };
+      const auto try_swap = [&](Block<Word>& expected, Block<Word> desired)
+                                __attribute__((always_inline)) {
+                                  if (swap_word<Word>(word, expected, desired)) [[likely]]
+                                    return true;
+                                  expected = load_block<Word>(word);
+                                  return false;
+                                };
+      update_from(before[k], after[k], again_k, try_swap);
     });
   }
 };

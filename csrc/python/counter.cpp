@@ -1,15 +1,6 @@
-// The cell of a Counter.
-//
-// | word | holds                                                                                  |
-// | 0    | the value                                                                              |
-// | 1    | 0, or the lowest value that somebody sleeps for, as an unsigned number (bias 2**63) | |
-// 2    | its low 32 bits: how often sleepers were woken, the word that they sleep on             |
-//
-// A sleeper reads word 2, lowers word 1, reads the value, and sleeps on word 2. An adder adds,
-// reads word 1, and if the sum reaches it takes it back to 0, counts word 2 up and wakes all. These
-// are sequentially consistent, so that one of the two always sees the other. Sleepers who were
-// woken too early lower word 1 again. What a killed sleeper left there costs one wake.
+// The cell of a Counter; its words are those of sleepers.h.
 #include "common.h"
+#include "sleepers.h"
 
 namespace atomics::python {
 
@@ -19,35 +10,28 @@ constexpr size_t kLineBytes = 64;  // a memory of fewer has a value and no sleep
 
 Cell* cell(PyObject* self) { return reinterpret_cast<Cell*>(self); }  // of this type
 
-// The memory was bound as aligned int64 words.
-std::atomic_ref<int64_t> value_of(const Cell* self) {
-  return std::atomic_ref<int64_t>(*static_cast<int64_t*>(self->memory));
-}
+// The words of the memory, which was bound as aligned int64.
+struct Words {
+  const Cell* cell;
+  double seconds = 0;  // how long a sleep lasts at most
 
-std::atomic_ref<uint64_t> awaited_of(const Cell* self) {
-  return std::atomic_ref<uint64_t>(static_cast<uint64_t*>(self->memory)[1]);
-}
+  int64_t* first() const { return static_cast<int64_t*>(cell->memory); }
+  uint32_t* slept_on() const { return reinterpret_cast<uint32_t*>(first() + 2); }  // a futex
 
-uint32_t* wakes_of(const Cell* self) { return static_cast<uint32_t*>(self->memory) + 4; }
-
-uint64_t biased(int64_t value) { return static_cast<uint64_t>(value) ^ (uint64_t{1} << 63); }
-
-void wake_who_waits(const Cell* self, int64_t value) {
-  const uint64_t lowest = awaited_of(self).load();
-  if (lowest == 0 || biased(value) < lowest || awaited_of(self).exchange(0) == 0) return;
-  std::atomic_ref<uint32_t>(*wakes_of(self)).fetch_add(1);
-  table->wake(wakes_of(self));
-}
-
-int64_t add(const Cell* self, int64_t n) {
-  const int64_t old = value_of(self).fetch_add(n);
-  if (self->bytes >= kLineBytes && awaited_of(self).load() != 0) [[unlikely]] {
-    // Through unsigned numbers, which wrap.
-    wake_who_waits(self,
-                   static_cast<int64_t>(static_cast<uint64_t>(old) + static_cast<uint64_t>(n)));
+  bool has_sleepers() const { return cell->bytes >= kLineBytes; }
+  std::atomic_ref<int64_t> value() const { return std::atomic_ref<int64_t>(*first()); }
+  std::atomic_ref<uint64_t> awaited() const {
+    // Signed and unsigned integers may be looked at as each other.
+    return std::atomic_ref<uint64_t>(reinterpret_cast<uint64_t*>(first())[1]);
   }
-  return old;
-}
+  std::atomic_ref<uint32_t> wakes() const { return std::atomic_ref<uint32_t>(*slept_on()); }
+
+  void sleep_while(uint32_t wakes) const { table->sleep(slept_on(), wakes, seconds); }
+  void wake() const { table->wake(slept_on()); }
+};
+
+int64_t value_of(const Cell* self) { return Words{self}.value().load(); }
+int64_t add(const Cell* self, int64_t n) { return add(Words{self}, n); }
 
 int64_t negated(int64_t n) { return static_cast<int64_t>(-static_cast<uint64_t>(n)); }
 
@@ -91,21 +75,13 @@ PyObject* in_place(PyObject* self, PyObject* number) {
 
 PyObject* load(PyObject* self, PyObject*) {
   if (cell(self)->memory == nullptr) return raise_unbound();
-  return PyLong_FromLongLong(value_of(cell(self)).load());
+  return PyLong_FromLongLong(value_of(cell(self)));
 }
 
 void sleep_until(const Cell* self, int64_t n, double seconds) {
-  if (self->bytes < kLineBytes) {
-    const uint32_t nobody = 0;
-    return table->sleep(&nobody, 0, seconds);
-  }
-  const auto awaited = awaited_of(self);
-  const uint32_t wakes = std::atomic_ref<uint32_t>(*wakes_of(self)).load();
-  uint64_t lowest = awaited.load();
-  while ((lowest == 0 || biased(n) < lowest) && !awaited.compare_exchange_weak(lowest, biased(n))) {
-  }
-  if (value_of(self).load() >= n) return;
-  table->sleep(wakes_of(self), wakes, seconds);
+  if (self->bytes >= kLineBytes) return sleep_below(Words{self, seconds}, n);
+  const uint32_t nobody = 0;
+  table->sleep(&nobody, 0, seconds);
 }
 
 PyObject* wait_until(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -127,7 +103,7 @@ PyObject* wait_until(PyObject* self, PyObject* const* args, Py_ssize_t count, Py
   // Without words for sleepers, nobody wakes them: they look often.
   const double slice = cell(self)->bytes < kLineBytes ? 0.001 : kSlice;
   const int reached = wait(
-      timeout, slice, [&] { return value_of(cell(self)).load() >= n; },
+      timeout, slice, [&] { return value_of(cell(self)) >= n; },
       [&](double seconds) { sleep_until(cell(self), n, seconds); });
   return reached < 0 ? nullptr : PyBool_FromLong(reached);
 }

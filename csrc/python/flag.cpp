@@ -1,5 +1,6 @@
 // The cell of an AtomicBool: an int32 that is 0 or not, on which those sleep who wait for it.
 #include "common.h"
+#include "sleepers.h"
 
 namespace atomics::python {
 
@@ -8,9 +9,16 @@ namespace {
 Cell* cell(PyObject* self) { return reinterpret_cast<Cell*>(self); }  // of this type
 
 // The memory was bound as an aligned int32.
-std::atomic_ref<int32_t> flag_of(PyObject* self) {
-  return std::atomic_ref<int32_t>(*static_cast<int32_t*>(cell(self)->memory));
-}
+struct Word {
+  void* memory;
+
+  std::atomic_ref<int32_t> flag() const {
+    return std::atomic_ref<int32_t>(*static_cast<int32_t*>(memory));
+  }
+  void wake() const { table->wake(static_cast<uint32_t*>(memory)); }
+};
+
+std::atomic_ref<int32_t> flag_of(PyObject* self) { return Word{cell(self)->memory}.flag(); }
 
 PyObject* bind_flag(PyObject* self, PyObject* args) {
   return bind(cell(self), "AtomicBool", args) ? Py_NewRef(Py_None) : nullptr;
@@ -18,8 +26,7 @@ PyObject* bind_flag(PyObject* self, PyObject* args) {
 
 PyObject* set(PyObject* self, PyObject*) {
   if (cell(self)->memory == nullptr) return raise_unbound();
-  // Sleepers sleep while it is 0, so only the change has to wake them.
-  if (flag_of(self).exchange(1) == 0) table->wake(static_cast<uint32_t*>(cell(self)->memory));
+  set_and_wake(Word{cell(self)->memory});
   return Py_NewRef(Py_None);
 }
 
