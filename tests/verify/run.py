@@ -16,12 +16,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import _relacy
+import _spin
 import torch
 from _part import ROOT, Part, Result
 from commands import PART as COMMANDS
 from kills import PART as KILLS
 
-PARTS: Sequence[Part] = (KILLS, COMMANDS)
+PARTS: Sequence[Part] = (_relacy.PART, _spin.PART, KILLS, COMMANDS)
 
 PAGE = ROOT / "docs" / "verification.md"
 
