@@ -122,6 +122,17 @@ class Tickets:
             for position, holder in zip(positions.tolist(), who[positions].tolist(), strict=True)
         ]
 
+    def lost(self, epoch: int) -> list[Draw]:
+        """Return those of them that no live process of this pid namespace drew.
+
+        Raises:
+            ValueError: as unfinished().
+        """
+        draws = set(self.unfinished(epoch))
+        dead = {holder for holder in {draw.holder for draw in draws} if not self.is_alive(holder)}
+        # Who lived at the first look may have finished before the end.
+        return [draw for draw in self.unfinished(epoch) if draw in draws and draw.holder in dead]
+
     def is_alive(self, holder: int) -> bool | None:
         """Return whether a holder lives; None if it is in another pid namespace."""
         process, namespace = _load_all(self._holders[holder]).tolist()

@@ -168,12 +168,10 @@ class SharedBatchSampler(SharedObject, Sampler[list[int]]):
         self._check_not_moved()
         if epoch is None:
             epoch = self._tickets.now()[0]
-        draws = self._tickets.unfinished(integer("unfinished: epoch", epoch, 0, MOST_EPOCH))
-        holders = {draw.holder for draw in draws}
-        if not live:
-            holders = {holder for holder in holders if not self._tickets.is_alive(holder)}
+        ask = self._tickets.unfinished if live else self._tickets.lost
+        draws = ask(integer("unfinished: epoch", epoch, 0, MOST_EPOCH))
         order = self._order(epoch)
-        return [self._plan.batch(order, draw.position) for draw in draws if draw.holder in holders]
+        return [self._plan.batch(order, draw.position) for draw in draws]
 
     def __repr__(self) -> str:
         epoch, position = self._tickets.now()

@@ -174,6 +174,18 @@ def test_program_that_ends_has_done_its_last_batch_unless_it_failed(name):
     assert [unfinished(sampler) for sampler in left] == [[], order_of(0)[-1:]]
 
 
+def test_batch_that_is_done_right_before_its_trainer_ends_is_not_listed(monkeypatch):
+    sampler = SharedBatchSampler(BATCHES, 1)
+    next(iter(sampler))
+
+    def finish_and_end(*_: object) -> bool:
+        sampler._tickets.finish(Draw(0, 0, 1))
+        return False
+
+    monkeypatch.setattr(_processes, "is_alive", finish_and_end)
+    assert unfinished(sampler) == []
+
+
 def draw_and_die(sampler: SharedBatchSampler) -> None:
     next(iter(sampler))
     os.kill(os.getpid(), signal.SIGKILL)
