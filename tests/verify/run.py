@@ -16,14 +16,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import _protocols
 import _relacy
 import _spin
+import commands
+import kills
 import torch
 from _part import ROOT, Part, Result
-from commands import PART as COMMANDS
-from kills import PART as KILLS
 
-PARTS: Sequence[Part] = (_relacy.PART, _spin.PART, KILLS, COMMANDS)
+PARTS: Sequence[Part] = (_relacy.PART, _spin.PART, _protocols.PART, kills.PART, commands.PART)
 
 PAGE = ROOT / "docs" / "verification.md"
 
