@@ -16,15 +16,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import _commands
+import _kills
 import _protocols
 import _relacy
 import _spin
-import commands
-import kills
 import torch
 from _part import ROOT, Part, Result
 
-PARTS: Sequence[Part] = (_relacy.PART, _spin.PART, _protocols.PART, kills.PART, commands.PART)
+PARTS: Sequence[Part] = (_relacy.PART, _spin.PART, _protocols.PART, _kills.PART, _commands.PART)
 
 PAGE = ROOT / "docs" / "verification.md"
 
