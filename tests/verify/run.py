@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import _commands
+import _fuzz
 import _kills
 import _protocols
 import _relacy
@@ -24,7 +25,14 @@ import _spin
 import torch
 from _part import ROOT, Part, Result
 
-PARTS: Sequence[Part] = (_relacy.PART, _spin.PART, _protocols.PART, _kills.PART, _commands.PART)
+PARTS: Sequence[Part] = (
+    _relacy.PART,
+    _spin.PART,
+    _protocols.PART,
+    _fuzz.PART,
+    _kills.PART,
+    _commands.PART,
+)
 
 PAGE = ROOT / "docs" / "verification.md"
 
