@@ -1,4 +1,4 @@
-"""Arguments to call an op with, good ones of which a few were replaced, as hypothesis strategies."""
+"""Arguments to call an op with: good ones, of which a few were replaced, by hypothesis."""
 
 from __future__ import annotations
 
