@@ -3,6 +3,8 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -56,7 +58,7 @@ void init(const char* op, Slot* slots, int64_t count) {
 
 namespace {
 
-Header check_header(const char* op, const Header& header) {
+Header checked(const char* op, const Header& header) {
   if (header.magic != kMagic) {
     fail(op, "mutex", "be made by create_mutex", "memory that holds no mutex");
   }
@@ -74,14 +76,23 @@ Header check_header(const char* op, const Header& header) {
 
 }  // namespace
 
-Header read_header(const char* op, const Slot* slot) { return check_header(op, slot->header); }
+Header read_header(const char* op, const Slot* slot) {
+  // Who holds the mutex writes to some fields meanwhile, atomically. The magic, which is stored
+  // last, comes with the first word.
+  using Words = std::array<uint64_t, sizeof(Header) / sizeof(uint64_t)>;
+  typedef uint64_t AnyWord __attribute__((may_alias));
+  const auto* const from = reinterpret_cast<const AnyWord*>(&slot->header);
+  Words words;
+  for (size_t k = 0; k < words.size(); ++k) words[k] = __atomic_load_n(from + k, __ATOMIC_ACQUIRE);
+  return checked(op, std::bit_cast<Header>(words));
+}
 
 Header read_header_after_wait(const char* op, const Slot* slot) {
   Header copy;
   if (!read_memory(&slot->header, &copy, sizeof(copy))) {
     fail(op, "mutex", "keep its memory while it is waited for", "one that was unmapped");
   }
-  return check_header(op, copy);
+  return checked(op, copy);
 }
 
 uint32_t lock_word(const Slot& slot) {
