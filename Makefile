@@ -12,7 +12,7 @@ ABI_TORCH ?= 2.14.1
 ABI_VENV ?= .venv-abi
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp) $(wildcard tests/verify/relacy/*)
+CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp tests/verify/*/*.cpp tests/verify/*/*.h)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 

@@ -21,6 +21,7 @@ import _fuzz
 import _kills
 import _protocols
 import _relacy
+import _sanitizers
 import _spin
 import torch
 from _part import ROOT, Part, Result
@@ -29,6 +30,7 @@ PARTS: Sequence[Part] = (
     _relacy.PART,
     _spin.PART,
     _protocols.PART,
+    _sanitizers.PART,
     _fuzz.PART,
     _kills.PART,
     _commands.PART,
