@@ -164,3 +164,20 @@ def test_lock_and_unlock_stay_around_what_they_guard():
     accounts = torch.zeros(2, dtype=torch.int64)
     mutex = ops.create_mutex()
     assert all(run_threads(3, lambda _: transfer(mutex, accounts, 2000)))
+
+
+@torch.jit.script
+def step_twice(
+    mutex: Tensor, params: list[Tensor], grads: list[Tensor], steps: Tensor
+) -> list[Tensor]:
+    for _ in range(2):
+        torch.ops.atomics.guarded_sgd_(mutex, params[:], grads[:], [], steps, [0], lr=1.0)
+    return params
+
+
+def test_steps_on_copies_of_lists_are_all_made():
+    """torch would take the tensors out of the lists themselves."""
+    params, steps = [torch.zeros(3)], torch.zeros(1, dtype=torch.int64)
+    after = step_twice(ops.create_mutex(), params, [torch.ones(3)], steps)
+    assert after[0].tolist() == params[0].tolist() == [-2] * 3
+    assert steps.tolist() == [2]
