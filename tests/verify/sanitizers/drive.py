@@ -43,6 +43,8 @@ def loop(n: int, {parameters}):
 
 
 def loop_of(op: Op, args: tuple[Any, ...]) -> Callable[..., None]:
+    if op.name == "guarded_copy_":  # scripts drop an op that changes lists only
+        return lambda n, *args: [op.overload(*args) for _ in range(n)]
     types = tuple(str(each.type) for each in op.overload._schema.arguments[: len(args)])
     packet, keywords = op.name.partition(".")[0], op.keywords.items()
     given = ["@" if types else "", *(f"{name}={value!r}" for name, value in keywords)]
