@@ -31,7 +31,7 @@ struct Words {
 };
 
 int64_t value_of(const Cell* self) { return Words{self}.value().load(); }
-int64_t add(const Cell* self, int64_t n) { return add(Words{self}, n); }
+int64_t add(const Cell* self, int64_t n) { return add_and_wake(Words{self}, n); }
 
 int64_t negated(int64_t n) { return static_cast<int64_t>(-static_cast<uint64_t>(n)); }
 

@@ -31,7 +31,7 @@ void wake_who_waits(const Words& words, int64_t value) {
 
 // Returns the value before.
 template <class Words>
-int64_t add(const Words& words, int64_t n) {
+[[gnu::always_inline]] inline int64_t add_and_wake(const Words& words, int64_t n) {
   const int64_t old = words.value().fetch_add(n);
   if (words.has_sleepers() && words.awaited().load() != 0) [[unlikely]] {
     // Through unsigned numbers, which wrap.

@@ -108,7 +108,7 @@ def result_of(run: Run, count: int, ended: str) -> Result:
     """Return the row of a run that ended after so many interleavings."""
     return Result(
         what=run.what,
-        how_much=f"{'' if ended == RIGHT else 'after '}{count:,} interleavings",
+        how_much=f"{count:,} interleavings" if ended == RIGHT else f"interleaving {count:,}",
         found=run.found if ended == run.ends else ended.lower(),
         as_expected=ended == run.ends,
     )

@@ -47,9 +47,9 @@ struct OneAdder : rl::test_suite<OneAdder, 3> {
 
   void thread(unsigned i) {
     if (i == 0) {
-      python::add(Words{&line}, 1);
+      python::add_and_wake(Words{&line}, 1);
       written($) = 1;
-      python::add(Words{&line}, 1);
+      python::add_and_wake(Words{&line}, 1);
     } else {
       wait_until(line, i);
       if (i == 2) RL_ASSERT(written($) == 1);
@@ -63,7 +63,7 @@ struct TwoAdders : rl::test_suite<TwoAdders, 3> {
 
   void thread(unsigned i) {
     if (i == 0) return wait_until(line, 2);
-    RL_ASSERT(python::add(Words{&line}, 1) < 2);
+    RL_ASSERT(python::add_and_wake(Words{&line}, 1) < 2);
   }
   void after() { RL_ASSERT(line.value.load(rl::mo_relaxed, $) == 2); }
 };
