@@ -18,6 +18,7 @@ from pathlib import Path
 
 import _commands
 import _fuzz
+import _histories
 import _kills
 import _protocols
 import _relacy
@@ -30,6 +31,7 @@ PARTS: Sequence[Part] = (
     _relacy.PART,
     _spin.PART,
     _protocols.PART,
+    _histories.PART,
     _sanitizers.PART,
     _fuzz.PART,
     _kills.PART,
