@@ -26,9 +26,7 @@ struct ReadPastTheEnd {
 
 struct ReadMisaligned {
   static std::string name() { return "read_misaligned"; }
-  static int64_t call(const Tensor& target) {
-    return *reinterpret_cast<int64_t*>(static_cast<char*>(target.mutable_data_ptr()) + 1);
-  }
+  static int64_t call(const Tensor& target) { return *words_of(target); }
 };
 
 struct Overflow {

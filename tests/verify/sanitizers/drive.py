@@ -12,6 +12,7 @@ from typing import Any
 
 import cases
 import torch
+from bad_arguments import misaligned
 from cases import LENGTH, Case, ones
 from op_table import CAFFE2, DTYPES, FUSED_DTYPES, MUTEX, Op
 from support import run_threads
@@ -147,11 +148,13 @@ def main() -> None:
     what = sys.argv[1]
     if what == "all":
         drive()
-        print(f"{len(_called)} ops {sum(_called.values())} calls")
+        print(f"{len(_called)} ops, {sum(_called.values()):,} calls")
     elif what in ("racy", "two_banks"):
         {"racy": racy, "two_banks": two_banks}[what]()
     else:
-        getattr(torch.ops.atomics_control, what)(torch.ones(3, dtype=torch.int64))
+        target = ones((3,), torch.int64)
+        target = misaligned(target) if what == "read_misaligned" else target
+        getattr(torch.ops.atomics_control, what)(target)
 
 
 if __name__ == "__main__":
