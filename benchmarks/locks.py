@@ -27,7 +27,8 @@ def main() -> None:
     measured = latencies(100) if options.only in "latency" else []
     if not rows and not measured:
         parser.error(f"no case has {options.only!r} in its name")
-    show(rows, options, latencies=as_json(measured))
+    if rows or options.json:
+        show(rows, options, latencies=as_json(measured))
     if not options.json:
         print_latencies(measured)
 

@@ -42,7 +42,7 @@ def is_alive(pid: int, start: int, pid_namespace: int) -> bool | None:
 def process_of(thread: int) -> tuple[int, str] | None:
     """Return the pid of a thread's process and the thread's state in ps's words, or None."""
     try:
-        lines = (_PROC / str(thread) / "status").read_text().splitlines()
+        lines = (_PROC / str(thread) / "status").read_text(errors="replace").splitlines()
     except OSError:  # it ended, or is of another namespace
         return None
     fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)

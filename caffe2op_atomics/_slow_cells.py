@@ -34,7 +34,7 @@ _recoveries = torch.ops.atomics.mutex_recoveries.default
 _TRUE = torch.tensor(True)
 
 # What the lock ops return.
-_NOT_ACQUIRED, _OWNER_DIED = 0, 2
+_NOT_ACQUIRED, _ACQUIRED, _OWNER_DIED = 0, 1, 2
 
 _SLICE = 0.05  # seconds in C++ between two looks at pending signals, such as Ctrl-C
 _LOOK = 0.001  # seconds between two looks of those whom nobody wakes
@@ -182,32 +182,34 @@ class MutexCell(_Bound):
         if not blocking and timeout != -1:
             raise ValueError("acquire: timeout must be -1 for a non-blocking call, got one")
         _check_timeout("acquire", timeout)
+        me = threading.get_native_id()
+        held = self.owner() == me
         try:
             status = self._wait_for_it(timeout) if blocking else int(_try_lock(self._tensor))
-        except RuntimeError:  # of the op, which did not acquire
-            raise
+            if status == _OWNER_DIED and self._on_owner_died == "recover":
+                self.consistent()
+                status = _ACQUIRED
         except BaseException:  # of a signal handler, perhaps between the lock and this line
-            if self.owner() == threading.get_native_id():
-                self.release()
+            if not held and self.owner() == me:
+                _unlock(self._tensor, 0, True)
             raise
         if status == _OWNER_DIED:
-            if self._on_owner_died == "raise":
-                raise self._OWNER_DIED_ERROR(self._OWNER_DIED)
-            self.consistent()
+            raise self._OWNER_DIED_ERROR(self._OWNER_DIED)
         return status != _NOT_ACQUIRED  # no call here: a signal handler could run after it
 
     def _wait_for_it(self, timeout: float) -> int:
         began = time.monotonic()
         patience = self._warn_after
+        if patience is not None and -1 != timeout <= patience:
+            patience = None
         while True:
-            waited = time.monotonic() - began
-            if patience is not None and waited >= patience and timeout not in (0, patience):
-                self._warn_of_wait(patience)
-                patience = None
-            left = _SLICE if timeout == -1 else max(timeout - waited, 0)
+            left = _SLICE if timeout == -1 else max(began + timeout - time.monotonic(), 0)
             status = int(_lock(self._tensor, 0, min(left, _SLICE)))
             if status != _NOT_ACQUIRED or left == 0:
                 return status
+            if patience is not None and time.monotonic() >= began + patience:
+                self._warn_of_wait(patience)
+                patience = None
 
     def release(self) -> None:
         """Release the mutex."""

@@ -153,6 +153,6 @@ class Mutex(MutexCell, SharedObject):
 def _frames_of_ours() -> int:
     """Return how many frames this one and its callers in this package are, for a stacklevel."""
     frame, count = inspect.currentframe(), 0
-    while frame and frame.f_globals["__name__"].partition(".")[0] == __package__:
+    while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
         frame, count = frame.f_back, count + 1
     return count

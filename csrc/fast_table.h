@@ -8,7 +8,7 @@
 namespace atomics::fast {
 
 // Changes with every change of the table, so that a stale build is told and not run.
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 
 struct Error {
   char text[512];
@@ -34,9 +34,9 @@ struct Table {
   int (*try_lock)(Mutex* mutex, Error* error);  // never waits; 0 also if this thread holds it
   int (*lock_now)(Mutex* mutex, Error* error);  // never waits; an error if this thread holds it
   int (*lock)(Mutex* mutex, double seconds, Error* error);
-  int (*unlock)(Mutex* mutex, Error* error);      // 0
-  int (*consistent)(Mutex* mutex, Error* error);  // 0
-  int64_t (*owner)(Mutex* mutex, Error* error);   // thread id, 0 if unlocked
+  int (*unlock)(Mutex* mutex, bool pass_death_on, Error* error);  // 0
+  int (*consistent)(Mutex* mutex, Error* error);                  // 0
+  int64_t (*owner)(Mutex* mutex, Error* error);                   // thread id, 0 if unlocked
   int64_t (*recoveries)(Mutex* mutex, Error* error);
 };
 

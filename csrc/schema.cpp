@@ -92,7 +92,7 @@ STABLE_TORCH_LIBRARY(atomics, m) {
   m.def("mutex_init_(Tensor(a!) memory) -> ()");
   m.def("mutex_lock(Tensor(a!) mutex, int i=0, float timeout=-1) -> int");
   m.def("mutex_try_lock(Tensor(a!) mutex, int i=0) -> int");
-  m.def("mutex_unlock(Tensor(a!) mutex, int i=0) -> ()");
+  m.def("mutex_unlock(Tensor(a!) mutex, int i=0, bool pass_death_on=False) -> ()");
   m.def("mutex_consistent(Tensor(a!) mutex, int i=0) -> ()");
   m.def("mutex_owner(Tensor(a!) mutex, int i=0) -> int");
 

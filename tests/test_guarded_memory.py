@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 import torch
 from op_table import DENSE, INDEXED, NUMBER, WAIT
-from support import assert_refused
+from support import TIMEOUT, assert_refused
 
 from caffe2op_atomics import GuardedTensor, _guarded_memory, ops, optim
 
@@ -116,3 +119,43 @@ def test_the_environment_switches_it_on_in_every_process(value, tmp_path):
         check=True,
     )
     assert done.stdout.split() == ["refused"] * (2 if value == "1" else 0)
+
+
+def add_in_children(leave):
+    value = torch.zeros(1)
+    others = [threading.Thread(target=lambda: add_until(leave)) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(100):
+            child = os.fork()
+            if child == 0:
+                ops.add_(value, 1)
+                os._exit(0)
+            wait_for(child)
+    finally:
+        leave.set()
+        for other in others:
+            other.join()
+
+
+def add_until(leave):
+    value = torch.zeros(1)
+    while not leave.is_set():
+        ops.add_(value, 1)
+
+
+def wait_for(child):
+    end = time.monotonic() + TIMEOUT
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise AssertionError("a child hangs")
+        time.sleep(0.001)
+
+
+def test_a_child_of_a_fork_does_not_wait_for_a_thread_that_was_left_behind(checking):
+    guarded = GuardedTensor([3])
+    add_in_children(threading.Event())
+    assert refuses(lambda: ops.add_(guarded.tensor, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 
 import pytest
 import torch
@@ -79,3 +80,18 @@ def test_every_thread_finds_out_by_itself(tmp_path):
         return GuardedTensor([3]).add_(1).snapshot().sum().item()
 
     assert run_threads(2, add) == [3, 3]
+
+
+def test_memory_that_the_kernel_does_not_look_into_may_be_written():
+    """Of secret memory, as of some devices', it has no page to look up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    memfd_secret = 447
+    fd = libc.syscall(memfd_secret, 0)
+    if fd < 0:
+        pytest.skip("this kernel has no secret memory")
+    with os.fdopen(fd, "r+b", buffering=0) as file:
+        os.ftruncate(fd, mmap.PAGESIZE)
+        memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+    value = torch.frombuffer(memory, dtype=torch.int64)
+    ops.add_(value, 1)
+    assert value.sum() == value.numel()

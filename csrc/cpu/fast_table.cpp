@@ -78,8 +78,8 @@ int lock(Mutex* mutex, double seconds, Error* error) {
   return guarded(error, -1, [&] { return mutex->lock(seconds); });
 }
 
-int unlock(Mutex* mutex, Error* error) {
-  return guarded(error, -1, [&] { return mutex->unlock(), 0; });
+int unlock(Mutex* mutex, bool pass_death_on, Error* error) {
+  return guarded(error, -1, [&] { return mutex->unlock(pass_death_on), 0; });
 }
 
 int consistent(Mutex* mutex, Error* error) {

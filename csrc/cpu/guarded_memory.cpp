@@ -1,5 +1,7 @@
 #include "guarded_memory.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
@@ -25,6 +27,11 @@ Guarded& guarded() {
   static Guarded& the = *std::make_unique<Guarded>().release();
   return the;
 }
+
+void lock() { guarded().mutex.lock(); }
+void unlock() { guarded().mutex.unlock(); }
+
+[[maybe_unused]] const int forks = pthread_atfork(lock, unlock, unlock);
 
 }  // namespace
 

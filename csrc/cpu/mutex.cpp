@@ -76,8 +76,8 @@ struct MutexTryLock {
 struct MutexUnlock {
   static std::string name() { return "mutex_unlock"; }
 
-  static void call(const Tensor& mutex, int64_t i) {
-    mutex::unlock("mutex_unlock", slot_of("mutex_unlock", mutex, i));
+  static void call(const Tensor& mutex, int64_t i, bool pass_death_on) {
+    mutex::unlock("mutex_unlock", slot_of("mutex_unlock", mutex, i), pass_death_on);
   }
 };
 

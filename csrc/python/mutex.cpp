@@ -72,12 +72,15 @@ int acquire_slowly(PyObject* self, fast::Mutex* mutex, double timeout) {
   if (*patience < 0 || (timeout >= 0 && timeout <= *patience)) {
     return acquire_within(mutex, timeout);
   }
+  using Clock = std::chrono::steady_clock;
+  const auto began = Clock::now();
   const int status = acquire_within(mutex, *patience);
   if (status != kNotAcquired) return status;
   PyObject* const told = PyObject_CallMethod(self, "_warn_of_wait", "d", *patience);
   if (told == nullptr) return kError;
   Py_DECREF(told);
-  return acquire_within(mutex, timeout < 0 ? timeout : timeout - *patience);
+  const std::chrono::duration<double> passed = Clock::now() - began;
+  return acquire_within(mutex, timeout < 0 ? timeout : std::max(timeout - passed.count(), 0.0));
 }
 
 // The class of the object says what the death of an owner means; no Python code of ours runs.
@@ -108,13 +111,12 @@ int acquire_in(PyObject* self, bool blocking, double timeout) {
   int status = blocking ? table->lock_now(mutex, &error) : table->try_lock(mutex, &error);
   if (status == kError) return raise(error), kError;
   if (status == kNotAcquired && blocking) status = acquire_slowly(self, mutex, timeout);
-  if (status == kOwnerDied) return tell_owner_died(self, mutex);
   // A signal that came meanwhile is handled while the mutex can still be given back.
-  if (status == kAcquired && PyErr_CheckSignals() != 0) {
-    table->unlock(mutex, &error);
+  if (status != kNotAcquired && PyErr_CheckSignals() != 0) {
+    table->unlock(mutex, true, &error);
     return kError;
   }
-  return status;
+  return status == kOwnerDied ? tell_owner_died(self, mutex) : status;
 }
 
 PyObject* acquire(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -145,7 +147,7 @@ PyObject* release(PyObject* self, PyObject*) {
   fast::Mutex* const mutex = mutex_of(self);
   fast::Error error;
   if (mutex == nullptr) return nullptr;
-  return table->unlock(mutex, &error) != 0 ? raise(error) : Py_NewRef(Py_None);
+  return table->unlock(mutex, false, &error) != 0 ? raise(error) : Py_NewRef(Py_None);
 }
 
 PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) { return release(self, nullptr); }

@@ -17,7 +17,10 @@ EACH = 1000  # of a dtype, with one seed
 
 
 def _search(program: Path, seconds: float, *mode: str) -> tuple[int, int, int]:
-    """Return how many histories there were, of how many calls, and how many nothing explains."""
+    """Return how many histories there were, of how many calls, and how many nothing explains.
+
+    The first of those is printed.
+    """
     end = time.monotonic() + seconds
     total = calls = wrong = seed = 0
     while time.monotonic() < end:
@@ -25,7 +28,10 @@ def _search(program: Path, seconds: float, *mode: str) -> tuple[int, int, int]:
         for history in histories(program, seed, EACH, *mode):
             total += 1
             calls += len(history[2])
-            wrong += not explained(*history)
+            if not explained(*history):
+                if wrong == 0 and not mode:
+                    print(f"seed {seed}:", *history[:2], *history[2], sep="\n", file=sys.stderr)
+                wrong += 1
     return total, calls, wrong
 
 

@@ -48,16 +48,19 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=[part.name for part in PARTS], default=[])
     parser.add_argument(
-        "--seconds", type=float, default=600, help="of each part whose length can be chosen"
+        "--seconds", type=float, default=600, help="of each part whose length can be chosen (600)"
     )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     arguments = parser.parse_args()
+    if arguments.only and arguments.write:
+        parser.error("--write must be given without --only, of whose parts the page would be")
 
     sections = [_introduction()]
     failed = False
     for part in PARTS:
         if arguments.only and part.name not in arguments.only:
             continue
+        print(f"{part.name} ...", file=sys.stderr, flush=True)
         missing = part.missing()
         if missing:
             sections.append(_heading(part) + f"Not run here: needs {', '.join(missing)}.\n")

@@ -30,9 +30,9 @@ Acquired AnchoredMutex::lock(double timeout) {
   return mutex::lock("mutex_lock", caller, anchor_.pin(), timeout);
 }
 
-void AnchoredMutex::unlock() {
+void AnchoredMutex::unlock(bool pass_death_on) {
   const Slot* const caller = slot("mutex_unlock");
-  mutex::unlock("mutex_unlock", caller, anchor_.pin());
+  mutex::unlock("mutex_unlock", caller, anchor_.pin(), pass_death_on);
 }
 
 void AnchoredMutex::consistent() {

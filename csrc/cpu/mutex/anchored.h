@@ -14,7 +14,7 @@ class AnchoredMutex {
   Acquired try_lock();  // not acquired if this thread holds it
   Acquired lock_now();  // raises if this thread holds it
   Acquired lock(double timeout);
-  void unlock();
+  void unlock(bool pass_death_on);
   void consistent();
   int64_t owner();
   int64_t recoveries();

@@ -88,8 +88,9 @@ std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, in
   }
 }
 
-void release(Held& held) {
-  unlock_with(held.pin.slot(), held.owner_died ? kLost : kNone);
+void release(Held& held, bool pass_death_on) {
+  const uint32_t after_death = pass_death_on ? kOwnerDied : kLost;
+  unlock_with(held.pin.slot(), held.owner_died ? after_death : kNone);
   held_mutexes().remove(held);
 }
 
@@ -146,27 +147,27 @@ Acquired try_lock(const char* op, const Slot* caller, Pin pin) {
 
 namespace {
 
-void unlock_held(const char* op, const Slot* caller, Held* held) {
+void unlock_held(const char* op, const Slot* caller, Held* held, bool pass_death_on) {
   // Another address is the same mutex only if it is the same memory: the bytes can be a copy's.
   if (owner_of(caller) != thread_id() ||
       (caller != held->caller && !same_memory(op, caller, held->pin))) {
     fail_copy(op);
   }
-  release(*held);
+  release(*held, pass_death_on);
 }
 
 }  // namespace
 
-void unlock(const char* op, const Slot* caller) {
+void unlock(const char* op, const Slot* caller, bool pass_death_on) {
   const Header header = read_header(op, caller);
   Held* const held = held_mutexes().find(header);
-  if (held != nullptr) return unlock_held(op, caller, held);
-  unlock(op, caller, Pin(op, caller, header));
+  if (held != nullptr) return unlock_held(op, caller, held, pass_death_on);
+  unlock(op, caller, Pin(op, caller, header), pass_death_on);
 }
 
-void unlock(const char* op, const Slot* caller, const Pin& pin) {
+void unlock(const char* op, const Slot* caller, const Pin& pin, bool pass_death_on) {
   Held* const held = held_mutexes().find(pin.slot().header);
-  if (held != nullptr) return unlock_held(op, caller, held);
+  if (held != nullptr) return unlock_held(op, caller, held, pass_death_on);
   fail_owner(op, "be held by the calling thread", owner_of(&pin.slot()));
 }
 

@@ -25,7 +25,9 @@ enum Acquired : int64_t { kNotAcquired = 0, kAcquired = 1, kAcquiredOwnerDied = 
 // All of these take the slot in the caller's tensor. A negative timeout waits for ever.
 Acquired lock(const char* op, const Slot* slot, double timeout);
 Acquired try_lock(const char* op, const Slot* slot);
-void unlock(const char* op, const Slot* slot);
+// After a death that was not declared repaired, the mutex is lost; with `pass_death_on` the next
+// locker is told of it instead.
+void unlock(const char* op, const Slot* slot, bool pass_death_on = false);
 void consistent(const char* op, const Slot* slot);
 int64_t owner(const char* op, const Slot* slot);  // thread id, 0 if unlocked
 
@@ -33,7 +35,7 @@ int64_t owner(const char* op, const Slot* slot);  // thread id, 0 if unlocked
 Acquired lock(const char* op, const Slot* slot, Pin pin, double timeout);
 Acquired lock_now(const char* op, const Slot* slot, Pin pin);  // never waits
 Acquired try_lock(const char* op, const Slot* slot, Pin pin);
-void unlock(const char* op, const Slot* slot, const Pin& pin);
+void unlock(const char* op, const Slot* slot, const Pin& pin, bool pass_death_on);
 
 // pthread_mutex_lock with a bound on the wait, on the monotonic clock where glibc has it.
 int lock_for(pthread_mutex_t* mutex, std::chrono::nanoseconds wait);
