@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import random
 
 import pytest
 import torch
@@ -21,13 +22,20 @@ READING = {"load", "wait", "notify", "guarded_load", "check_atomic_bool"}
 WRITING = [op for op in ALL if op not in MUTEX and op.name.split(".")[0] not in READING]
 
 
+ROOM = 2**30  # of addresses, most of which no thread has asked about
+
+
 def read_only(tensor: Tensor, tmp_path) -> Tensor:
     path = tmp_path / "memory"
-    data = bytes(tensor.contiguous().view(-1).view(torch.uint8).tolist())
-    path.write_bytes(data.ljust(mmap.PAGESIZE, b"\0"))
+    place = random.randrange(ROOM // mmap.PAGESIZE) * mmap.PAGESIZE
+    with path.open("wb") as file:
+        file.truncate(ROOM)
+        file.seek(place)
+        file.write(bytes(tensor.contiguous().view(-1).view(torch.uint8).tolist()))
     with path.open("rb") as file:
-        memory = mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ)
-    return torch.frombuffer(memory, dtype=tensor.dtype, count=tensor.numel()).view(tensor.shape)
+        memory = mmap.mmap(file.fileno(), ROOM, prot=mmap.PROT_READ)
+    numbers = torch.frombuffer(memory, dtype=tensor.dtype, count=tensor.numel(), offset=place)
+    return numbers.view(tensor.shape)
 
 
 @pytest.mark.parametrize("op", WRITING, ids=lambda op: op.name)
@@ -60,11 +68,13 @@ def test_read_only_memory_may_be_read(tmp_path):
 def test_memory_that_ends_read_only_is_refused(tmp_path):
     """The first page may be written, the last one may not."""
     path = tmp_path / "memory"
-    path.write_bytes(bytes(2 * mmap.PAGESIZE))
-    whole = torch.from_file(str(path), shared=True, size=2 * mmap.PAGESIZE, dtype=torch.uint8)
-    libc = ctypes.CDLL(None)
-    last = whole.data_ptr() + mmap.PAGESIZE
-    assert libc.mprotect(ctypes.c_void_p(last), mmap.PAGESIZE, mmap.PROT_READ) == 0
+    with path.open("wb") as file:
+        file.truncate(ROOM)
+    memory = torch.from_file(str(path), shared=True, size=ROOM, dtype=torch.uint8)
+    place = random.randrange(ROOM // mmap.PAGESIZE - 1) * mmap.PAGESIZE
+    whole = memory[place : place + 2 * mmap.PAGESIZE]
+    last = ctypes.c_void_p(whole.data_ptr() + mmap.PAGESIZE)
+    assert ctypes.CDLL(None).mprotect(last, mmap.PAGESIZE, mmap.PROT_READ) == 0
     with pytest.raises(RuntimeError, match="must lie in memory that may be written"):
         ops.add_(whole, 1)
     ops.add_(whole[: mmap.PAGESIZE], 1)
