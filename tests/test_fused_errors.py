@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from bad_arguments import named, with_argument
-from op_table import FUSED, GUARDED, Op
+from op_table import FUSED, GUARDED, Op, orphaned_mutex
 from support import assert_refused
 from test_guarded_errors import ON_LISTS, each_on_lists, each_tensor, place_of, refuse
 from torch import Tensor
@@ -217,3 +217,13 @@ def test_more_than_1024_mutexes_are_not_held_together():
     assert [atomics.mutex_owner(banks[0], i) for i in (0, 1023)] == [0, 0]
     atomics.guarded_copy_(banks[:1], targets[:1], [0], out, source)
     assert out[0] == 1
+
+
+@pytest.mark.parametrize("op", FUSED, ids=lambda op: op.name)
+def test_step_under_a_lost_mutex_is_refused_and_not_counted(op):
+    lost = orphaned_mutex()
+    atomics.mutex_unlock(lost)
+    args = with_argument(op.arguments(F32), 0, lost)
+    with pytest.raises(RuntimeError, match="be repaired with mutex_consistent"):
+        op.overload(*args, **op.keywords)
+    assert not args[place_of(op, "steps")].any()

@@ -118,6 +118,7 @@ void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& pa
     const size_t k = (start + turn) % count;
     Fused<states> of{all_params[k], all_grads[k], {}, first[k]};
     for (size_t s = 0; s < states; ++s) of.state[s] = &all_state[s][k];
+    verify(stripes, {of.param, of.first});
     const int64_t number = next_step(counts, k);
     dispatch(FusedTypes{}, of.param.dtype, [&]<class T>() {
       step_stripes<T>(stripes, of, make_step.template operator()<Moment<T>>(number));

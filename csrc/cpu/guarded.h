@@ -34,6 +34,11 @@ struct Place {
   int64_t first;  // the mutex of byte 0
 };
 
+// Refuses now a bank that cannot be locked, for who changes something before the first lock.
+inline void verify(mutex::Stripes& stripes, const Place& place) {
+  stripes.verify(stripes.mutex_of(place.first, place.byte));
+}
+
 // Has all mutexes of a target held.
 inline void cover(mutex::HoldAll& hold, mutex::Stripes& stripes, const Place& place,
                   const View& target) {
@@ -61,7 +66,7 @@ void for_each_stripe(mutex::Stripes& stripes, const Place& place,
                      const std::array<Operand, N>& operands, int64_t numel, Visit&& visit) {
   if (numel == 0) return;
   const char* const storage = operands[0].data - place.byte;
-  if (numel >= 2 * kGrain) stripes.verify(stripes.mutex_of(place.first, place.byte));
+  if (numel >= 2 * kGrain) verify(stripes, place);
   for_each_part(operands, numel, [&](const auto& part) {
     mutex::StripeHold hold(stripes);
     for_each_run(part, [&](auto at, auto step, int64_t n) {
