@@ -91,7 +91,8 @@ def drive(what: str, environment: dict[str, str]) -> tuple[str, str]:
 
 def control(what: str, title: str, sign: str, environment: dict[str, str]) -> Result:
     _, found = drive(what, environment)
-    return Result(f"control: {title}", "one run", found, sign in found)
+    reported = sign in found
+    return Result(f"control: {title}", "one run", sign if reported else found, reported)
 
 
 def run(folder: Path, seconds: float) -> list[Result]:
