@@ -17,8 +17,8 @@
 | memory | the tensors | under 1% more above 16 MB |
 
 On one machine of two cores, whose numbers are in docs/speed.md, each target was reached, but not
-all in one run: the dense rows, the Zipf rows and Adam on 16 M are within some percent of the racy way,
-whose speed at counting words differs with what the shared host's caches do.
+all in one run: the dense rows, the Zipf rows and Adam on 16 M are within some percent of the racy
+way, whose speed at counting words differs with what the shared host's caches do.
 
 The rows without a target are there to compare. Both sides are measured in turn, several times, and
 the medians compared; torch uses one thread, every worker has a core of its own as far as there are
