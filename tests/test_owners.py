@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 import torch
@@ -56,7 +57,9 @@ def test_a_program_that_a_receiver_started_does_not_own_memory(start_method):
     worker = context.Process(target=start_a_program, args=(owner, programs))
     worker.start()
     program = programs.get()
-    worker.join(TIMEOUT)
+    end = time.monotonic() + TIMEOUT
+    while worker.exitcode is None and time.monotonic() < end:  # join() waits for the program, too
+        time.sleep(0.01)
     del owner
     try:
         optim.SGD(model.parameters())
