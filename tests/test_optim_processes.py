@@ -93,14 +93,18 @@ def test_no_step_of_two_workers_is_lost(kind, local):
 
 
 def test_moments_of_two_workers_are_those_of_one_who_makes_all_steps():
-    """Equal gradients: their order does not matter, and bias correction counts all of them."""
+    """Equal gradients: their order does not matter, and bias correction counts all of them.
+
+    Two steps may be counted in one order and applied in the other, which moves a weight by less than
+    a tenth of a step of 0.1; a lost one moves it by a whole.
+    """
     model, optimizer = made("Adam", lr=0.1)
     reference = nn.Linear(3, 2)
     reference.load_state_dict(model.state_dict())
     theirs = torch.optim.Adam(reference.parameters(), lr=0.1)
     run_processes(2, add, model, optimizer, ROUNDS, False)
     add(0, reference, _Plain(theirs), 2 * ROUNDS, False)
-    assert_same(list(model.parameters()), list(reference.parameters()), 1e-4, 1e-4)
+    assert_same(list(model.parameters()), list(reference.parameters()), 1e-4, 0.03)
     ours = optimizer.state_dict()["state"]
     for number, entry in theirs.state_dict()["state"].items():
         for key, value in entry.items():
