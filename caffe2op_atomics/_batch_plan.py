@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ._arguments import integer
 from ._tickets_layout import MOST_BATCHES, SETTINGS, batches_of
-
-_MOST = 2**63 - 1
-
-
-def integer(name: str, value: object, least: int, most: int = _MOST) -> int:
-    """Return ``value`` as an int.
-
-    Raises:
-        TypeError, ValueError: if it is no integer, or not in that range.
-    """
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}") from None
-    if not least <= number <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, got {number}")
-    return number
 
 
 @dataclass(frozen=True)
@@ -55,7 +38,7 @@ class BatchPlan:
             integer(of + "n", n, 1),
             integer(of + "batch_size", batch_size, 1),
             bool(shuffle),
-            integer(of + "seed", seed, -_MOST - 1),
+            integer(of + "seed", seed, -(2**63)),
             bool(drop_last),
         )
         if not 1 <= plan.batches <= MOST_BATCHES:

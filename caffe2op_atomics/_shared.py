@@ -159,6 +159,11 @@ class SharedObject:
             raise RuntimeError(f"unlink: {type(self).__name__} must have a name, got one without")
         return self._file.unlink()
 
+    def _shown(self, state: str) -> str:
+        """Return a ``repr``."""
+        name = "" if self.name is None else f"name={self.name!r}, "
+        return f"{type(self).__name__}({name}{state})"
+
     def _check_not_moved(self) -> None:
         if self._tensor.data_ptr() != self._address or not self._tensor.is_shared():
             raise RuntimeError(

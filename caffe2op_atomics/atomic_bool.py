@@ -59,4 +59,4 @@ class AtomicBool(FlagCell, SharedObject):
         _conditional_set(self.tensor, condition)
 
     def __repr__(self) -> str:
-        return f"AtomicBool(is_set={self.is_set()})"
+        return self._shown(f"is_set={self.is_set()}")

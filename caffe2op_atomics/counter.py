@@ -59,6 +59,8 @@ class Counter(CounterCell, SharedObject):
     def __init__(
         self, initial: int = 0, *, name: str | None = None, tensor: Tensor | None = None
     ) -> None:
+        if isinstance(initial, str):
+            raise TypeError(f"Counter: initial must be an integer, got a str (name={initial!r}?)")
         initial = operator.index(initial)
         if not -(2**63) <= initial < 2**63:
             raise OverflowError(f"Counter: a number must fit in int64, got {initial}")
@@ -88,4 +90,4 @@ class Counter(CounterCell, SharedObject):
         raise TypeError("a Counter is neither true nor false; compare counter.value")
 
     def __repr__(self) -> str:
-        return f"Counter(value={self.value})"
+        return self._shown(f"value={self.value}")

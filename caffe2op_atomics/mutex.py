@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import _processes
+from ._arguments import integer, seconds_or_none
 from ._cells import MutexCell
 from ._shared import SharedObject, shared_zeros
 from ._shared_file import MUTEX
@@ -95,10 +96,8 @@ class Mutex(MutexCell, SharedObject):
             raise ValueError(
                 f"Mutex: on_owner_died must be 'raise' or 'recover', got {on_owner_died!r}"
             )
-        if warn_after is not None and not warn_after >= 0:
-            raise ValueError(f"Mutex: warn_after must be None or non-negative, got {warn_after}")
         self._on_owner_died = on_owner_died
-        self._warn_after = warn_after
+        self._warn_after = seconds_or_none("Mutex: warn_after", warn_after)
         self._obtain(name, tensor, _init)
 
     @classmethod
@@ -115,7 +114,7 @@ class Mutex(MutexCell, SharedObject):
         sharing strategy ``file_descriptor``, one descriptor.
 
         Raises:
-            ValueError: if ``n`` is not from 1 to 1024.
+            TypeError, ValueError: if ``n`` is not an integer from 1 to 1024.
 
         Example:
             >>> rows = Mutex.bank(3)
@@ -123,14 +122,14 @@ class Mutex(MutexCell, SharedObject):
             ...     rows[1].locked()
             False
         """
-        if not 1 <= n <= _MOST:
-            raise ValueError(f"Mutex.bank: n must lie in [1, {_MOST}], got {n}")
+        n = integer("Mutex.bank: n", n, 1, _MOST)
         slots = shared_zeros((n, *MUTEX.shape), MUTEX.dtype)
         _init(slots)
         return [cls(on_owner_died, tensor=slot, warn_after=warn_after) for slot in slots]
 
     def _warn_of_wait(self, seconds: float) -> None:
-        text = f"Mutex: a thread waited {seconds:g} s so far for a mutex {self._held()}"
+        which = "a mutex" if self.name is None else f"the mutex {self.name!r}"
+        text = f"Mutex: a thread waited {seconds:g} s so far for {which} {self._held()}"
         warnings.warn(text, RuntimeWarning, stacklevel=_frames_of_ours())
 
     def _held(self) -> str:
@@ -147,7 +146,7 @@ class Mutex(MutexCell, SharedObject):
         raise TypeError("a Mutex is neither true nor false; did you mean mutex.locked()?")
 
     def __repr__(self) -> str:
-        return f"Mutex({self._held() if self.locked() else 'unlocked'})"
+        return self._shown(self._held() if self.locked() else "unlocked")
 
 
 def _frames_of_ours() -> int:

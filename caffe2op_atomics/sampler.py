@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from ._batch_plan import BatchPlan, integer
+from ._arguments import integer
+from ._batch_plan import BatchPlan
 from ._draws import Draws, Trainer
 from ._shared import SharedObject
 from ._shared_file import SHARED_BATCH_SAMPLER

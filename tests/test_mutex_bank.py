@@ -63,6 +63,8 @@ def test_a_death_concerns_the_mutexes_that_were_held():
 
 @pytest.mark.parametrize("n", [0, -1, 1025])
 def test_a_bank_has_1_to_1024_mutexes(n):
-    with pytest.raises(ValueError, match=rf"^Mutex.bank: n must lie in \[1, 1024\], got {n}$"):
+    with pytest.raises(ValueError, match=rf"^Mutex.bank: n must be from 1 to 1024, got {n}$"):
         Mutex.bank(n)
+    with pytest.raises(TypeError, match=r"^Mutex.bank: n must be an integer, got float$"):
+        Mutex.bank(2.5)
     assert len(Mutex.bank(1024)) == 1024

@@ -11,7 +11,7 @@ import pytest
 import torch.multiprocessing as mp
 from support import TIMEOUT, run_threads
 
-from caffe2op_atomics import Mutex
+from caffe2op_atomics import AtomicBool, Counter, Mutex
 
 
 def hold(mutex: Mutex, ready, done) -> None:
@@ -99,3 +99,24 @@ def test_repr_names_thread_and_process():
     with mutex:
         held = f"held by thread {threading.get_native_id()} of process {os.getpid()}"
         assert repr(mutex) == f"Mutex({held} (running))"
+
+
+def test_warn_after_is_a_number():
+    rule = "Mutex: warn_after must be a number of seconds or None, got str"
+    with pytest.raises(TypeError, match=f"^{rule}$"):
+        Mutex(warn_after="10")
+
+
+def test_a_named_mutex_is_named(name):
+    mutex = Mutex(name=name, warn_after=0.05)
+    assert repr(mutex) == f"Mutex(name={name!r}, unlocked)"
+    told = f"so far for the mutex '{name}' held by thread"
+    with held_elsewhere(mutex), pytest.warns(RuntimeWarning, match=told):
+        mutex.acquire(timeout=0.2)
+
+
+def test_counters_and_flags_show_their_names(name):
+    assert repr(Counter(3, name=f"{name}.a")) == f"Counter(name='{name}.a', value=3)"
+    assert repr(AtomicBool(name=f"{name}.b")) == f"AtomicBool(name='{name}.b', is_set=False)"
+    with pytest.raises(TypeError, match=r"must be an integer, got a str \(name='steps'\?\)$"):
+        Counter("steps")
