@@ -95,8 +95,8 @@ def test_no_step_of_two_workers_is_lost(kind, local):
 def test_moments_of_two_workers_are_those_of_one_who_makes_all_steps():
     """Equal gradients: their order does not matter, and bias correction counts all of them.
 
-    Two steps may be counted in one order and applied in the other, which moves a weight by less than
-    a tenth of a step of 0.1; a lost one moves it by a whole.
+    Two steps may be counted in one order and applied in the other, which moves a weight by less
+    than a tenth of a step of 0.1; a lost one moves it by a whole.
     """
     model, optimizer = made("Adam", lr=0.1)
     reference = nn.Linear(3, 2)
