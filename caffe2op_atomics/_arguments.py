@@ -1,8 +1,10 @@
-"""Rules on plain arguments, and their texts."""
+"""Rules on arguments, and their texts."""
 
 from __future__ import annotations
 
+import contextlib
 import operator
+from collections.abc import Iterator
 from numbers import Real
 
 _MOST = 2**63 - 1
@@ -37,3 +39,15 @@ def seconds_or_none(name: str, value: object) -> float | None:
     if not seconds >= 0:
         raise ValueError(f"{name} must be None or non-negative, got {value}")
     return seconds
+
+
+@contextlib.contextmanager
+def errors_of(op: str, method: str) -> Iterator[None]:
+    """Has the errors of an op begin with the name of the method that calls it."""
+    try:
+        yield
+    except RuntimeError as error:
+        name, _, rule = str(error).partition(": ")
+        if name != op:
+            raise
+        raise RuntimeError(f"{method}: {rule}") from None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from ._arguments import errors_of
 from ._shared import SharedObject
 
 _load = torch.ops.atomics.load.int
@@ -76,9 +77,29 @@ def _int64(n: int) -> int:
     return n
 
 
-def _check_timeout(function: str, timeout: float) -> None:
-    if not (timeout >= 0 or timeout == -1):
-        raise ValueError(f"{function}: timeout must be non-negative or -1, got {timeout}")
+def _seconds(function: str, timeout: float | None) -> float:
+    """Return the seconds of any number but NaN, or -1 for None."""
+    if timeout is None:
+        return -1
+    try:
+        seconds = float(operator.pos(timeout))  # float() alone takes texts
+    except TypeError:
+        raise TypeError(
+            f"{function}: timeout must be a number of seconds or None, got {timeout!r}"
+        ) from None
+    if math.isnan(seconds):
+        raise ValueError(f"{function}: timeout must be a number of seconds or None, got nan")
+    return seconds
+
+
+def _timeout(function: str, timeout: float | None) -> float:
+    """Return the same where a negative number is an error, but for -1. Both wait for ever."""
+    seconds = _seconds(function, timeout)
+    if seconds < 0 and seconds != -1:
+        raise ValueError(
+            f"{function}: timeout must be non-negative, or None or -1 for ever, got {timeout}"
+        )
+    return seconds
 
 
 def _wait(ready: Callable[[], bool], timeout: float) -> bool:
@@ -117,11 +138,10 @@ class CounterCell(_Bound):
     def _load(self) -> int:
         return int(_load(self._word()))
 
-    def wait_until(self, n: int, timeout: float = -1) -> bool:
+    def wait_until(self, n: int, timeout: float | None = None) -> bool:
         """Block until the value is at least ``n``; return False if ``timeout`` passes first."""
         n = _int64(n)
-        _check_timeout("wait_until", timeout)
-        return _wait(lambda: self._load() >= n, timeout)
+        return _wait(lambda: self._load() >= n, _timeout("wait_until", timeout))
 
     def _word(self) -> torch.Tensor:
         return self._now().view(-1)[:1]
@@ -132,7 +152,7 @@ class FlagCell(_Bound):
 
     if TYPE_CHECKING:
 
-        def _set_if_tensor(self, condition: torch.Tensor) -> None: ...
+        def _set_if_other(self, condition: object) -> None: ...
 
     def set(self) -> None:
         """Make the flag true, and wake who waits."""
@@ -149,15 +169,14 @@ class FlagCell(_Bound):
     def set_if(self, condition: bool | torch.Tensor, /) -> None:
         """Make the flag true if ``condition`` is true, and leave it alone if it is not."""
         if not isinstance(condition, bool):
-            self._set_if_tensor(condition)
+            self._set_if_other(condition)
         elif condition:
             self.set()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the flag is true; return False if ``timeout`` passes first."""
-        if timeout is not None and math.isnan(timeout):
-            raise ValueError(f"wait: timeout must be a number of seconds, got {timeout}")
-        return _wait(self.is_set, -1 if timeout is None else max(timeout, 0))
+        seconds = _seconds("wait", timeout)
+        return _wait(self.is_set, -1 if timeout is None else max(seconds, 0))
 
     def __bool__(self) -> bool:
         return self.is_set()
@@ -175,17 +194,22 @@ class MutexCell(_Bound):
         def _warn_of_wait(self, seconds: float) -> None: ...
 
     def _bind(self, address: int, nbytes: int, /) -> None:
-        _owner(self._tensor)  # refuses what is no mutex
+        with errors_of("mutex_owner", "Mutex"):
+            _owner(self._tensor)  # refuses what is no mutex
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
         """Acquire the mutex and return True, or return False if that was not possible in time."""
-        if not blocking and timeout != -1:
-            raise ValueError("acquire: timeout must be -1 for a non-blocking call, got one")
-        _check_timeout("acquire", timeout)
+        seconds = _timeout("acquire", timeout)
+        if not blocking and seconds != -1:
+            raise ValueError("acquire: timeout must be -1 or None for a non-blocking call, got one")
         me = threading.get_native_id()
         held = self.owner() == me
         try:
-            status = self._wait_for_it(timeout) if blocking else int(_try_lock(self._tensor))
+            if blocking:
+                status = self._wait_for_it(seconds)
+            else:
+                with errors_of("mutex_try_lock", "acquire"):
+                    status = int(_try_lock(self._tensor))
             if status == _OWNER_DIED and self._on_owner_died == "recover":
                 self.consistent()
                 status = _ACQUIRED
@@ -204,7 +228,8 @@ class MutexCell(_Bound):
             patience = None
         while True:
             left = _SLICE if timeout == -1 else max(began + timeout - time.monotonic(), 0)
-            status = int(_lock(self._tensor, 0, min(left, _SLICE)))
+            with errors_of("mutex_lock", "acquire"):
+                status = int(_lock(self._tensor, 0, min(left, _SLICE)))
             if status != _NOT_ACQUIRED or left == 0:
                 return status
             if patience is not None and time.monotonic() >= began + patience:
@@ -213,11 +238,13 @@ class MutexCell(_Bound):
 
     def release(self) -> None:
         """Release the mutex."""
-        _unlock(self._tensor)
+        with errors_of("mutex_unlock", "release"):
+            _unlock(self._tensor)
 
     def consistent(self) -> None:
         """Declare what the mutex guards repaired."""
-        _consistent(self._tensor)
+        with errors_of("mutex_consistent", "consistent"):
+            _consistent(self._tensor)
 
     def locked(self) -> bool:
         """Return whether somebody holds the mutex."""
@@ -225,16 +252,20 @@ class MutexCell(_Bound):
 
     def owner(self) -> int | None:
         """Return the thread id (``threading.get_native_id``) of the holder, or None."""
-        return int(_owner(self._tensor)) or None
+        with errors_of("mutex_owner", "owner"):
+            return int(_owner(self._tensor)) or None
 
     @property
     def recoveries(self) -> int:
         """How many threads and processes died while they held the mutex, so far."""
-        return int(_recoveries(self._tensor)[0])
+        with errors_of("mutex_recoveries", "recoveries"):
+            return int(_recoveries(self._tensor)[0])
 
     def __enter__(self: _MutexT) -> _MutexT:
+        """Acquire the mutex, waiting for ever, and return it."""
         self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Release the mutex, and let an exception pass."""
         self.release()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 
+from ._arguments import errors_of
 from ._cells import FlagCell
 from ._shared import SharedObject
 from ._shared_file import ATOMIC_BOOL
@@ -18,10 +21,13 @@ class AtomicBool(FlagCell, SharedObject):
 
     Setting and reading never block and are sequentially consistent: what a thread wrote before it
     set the flag is visible to whoever sees the flag set. ``set_if(condition)`` sets it if the
-    condition, a bool or a CPU bool tensor with one element, is true, and leaves it alone if not.
-    ``wait(timeout=None)`` blocks until it is set and returns True, or False if ``timeout`` seconds
-    pass first, at once if it is negative; signals (Ctrl-C) interrupt it within 50 ms. The tensor
-    inside is an int32 of shape ``[1]``, as ``torch.ops.atomics.create_atomic_bool`` makes.
+    condition, a bool (numpy's, too) or a CPU bool tensor with one element, is true, and leaves it
+    alone if not. ``wait(timeout=None)`` blocks until it is set and returns True, or False if
+    ``timeout`` seconds pass first, at once if it is negative; signals (Ctrl-C) interrupt it within
+    50 ms. The tensor inside is an int32 of shape ``[1]``, as
+    ``torch.ops.atomics.create_atomic_bool`` makes.
+
+    There is no test-and-set: to find who is first, take a ticket, ``Counter().next() == 0``.
 
     Args:
         name: attach to the flag of this name, **which stays as it is**, or create it if there is
@@ -50,13 +56,18 @@ class AtomicBool(FlagCell, SharedObject):
     def __init__(self, *, name: str | None = None, tensor: Tensor | None = None) -> None:
         self._obtain(name, tensor, lambda memory: _store(memory, 0))
 
-    def _set_if_tensor(self, condition: object) -> None:
+    def _set_if_other(self, condition: object) -> None:
         """What the cell calls for a condition that is no bool."""
-        if not isinstance(condition, Tensor):
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(condition, numpy.bool_):
+            self.set_if(bool(condition))
+        elif isinstance(condition, Tensor):
+            with errors_of("conditional_set_atomic_bool", "set_if"):
+                _conditional_set(self.tensor, condition)
+        else:
             raise TypeError(
                 f"set_if: condition must be a bool or a bool tensor, got {type(condition).__name__}"
             )
-        _conditional_set(self.tensor, condition)
 
     def __repr__(self) -> str:
         return self._shown(f"is_set={self.is_set()}")

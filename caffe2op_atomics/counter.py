@@ -22,7 +22,7 @@ class Counter(CounterCell, SharedObject):
     other processes as an argument of a torch.multiprocessing process or through a queue; plain
     pickle and copy raise TypeError.
 
-    ``wait_until(n, timeout=-1)`` blocks until the value is at least ``n`` and returns True, or
+    ``wait_until(n, timeout=None)`` blocks until the value is at least ``n`` and returns True, or
     False if ``timeout`` seconds pass first. It wakes when a Counter counts that far, sees within
     50 ms what others write to the tensor, and can be interrupted by signals (Ctrl-C) as fast.
 
@@ -38,8 +38,8 @@ class Counter(CounterCell, SharedObject):
     Raises:
         TypeError: if a number is not an integer, or ``tensor`` is not given alone.
         OverflowError: if a number does not fit in int64.
-        ValueError: if a timeout is negative but not -1, or ``name`` is not 1 to 200 characters of
-            ``A-Z a-z 0-9 . _ -``.
+        ValueError: if a timeout is negative but not -1 (which is as None), or ``name`` is not 1 to
+            200 characters of ``A-Z a-z 0-9 . _ -``.
         RuntimeError: if ``name`` means something else than a counter of this package, or ``tensor``
             cannot be counted in, for example because it is not shared.
 

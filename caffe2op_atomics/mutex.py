@@ -16,7 +16,12 @@ from ._shared import SharedObject, shared_zeros
 from ._shared_file import MUTEX
 
 _init = torch.ops.atomics.mutex_init_.default
+_load = torch.ops.atomics.load.int
 _MOST = 1024  # mutexes, of which a dying thread's can all be recovered
+
+# Of a slot's bytes (csrc/cpu/mutex/slot.h) the news for the next locker, and what they mean.
+_NEWS = slice(56, 60)
+_STATES = {0: "unlocked", 1: "unlocked, its last holder died", 2: "lost"}
 
 _Self = TypeVar("_Self", bound="Mutex")
 
@@ -146,7 +151,14 @@ class Mutex(MutexCell, SharedObject):
         raise TypeError("a Mutex is neither true nor false; did you mean mutex.locked()?")
 
     def __repr__(self) -> str:
-        return self._shown(self._held() if self.locked() else "unlocked")
+        if self.locked():
+            return self._shown(self._held())
+        _ = self.recoveries  # has a death noted that nobody met yet
+        try:
+            news = self.tensor.view(-1)[_NEWS].view(torch.int32)
+        except RuntimeError:
+            return self._shown("unlocked, its tensor moved")
+        return self._shown(_STATES[_load(news)])
 
 
 def _frames_of_ours() -> int:

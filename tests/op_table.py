@@ -148,14 +148,14 @@ def locked_mutex() -> Tensor:
     return mutex
 
 
-def orphaned_mutex() -> Tensor:
-    """A mutex that this thread holds, after a thread that held it ended."""
-    mutex = _ops.create_mutex()
-    thread = threading.Thread(target=_ops.mutex_lock, args=(mutex,))
+def orphaned_mutex(n: int = 1) -> Tensor:
+    """A bank whose last mutex this thread holds, after a thread that held it ended."""
+    bank = _ops.create_mutex(n)
+    thread = threading.Thread(target=_ops.mutex_lock, args=(bank, n - 1))
     thread.start()
     thread.join()
-    _ops.mutex_lock(mutex)
-    return mutex
+    _ops.mutex_lock(bank, n - 1)
+    return bank
 
 
 _BYTES = (torch.uint8,)

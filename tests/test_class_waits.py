@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
+import re
 import signal
 import threading
 import time
@@ -14,7 +16,7 @@ import torch.multiprocessing as mp
 from support import TIMEOUT, run_processes, run_threads
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex
-from caffe2op_atomics._cells import WHY_SLOW
+from caffe2op_atomics._cells import WHY_SLOW, CounterCell, FlagCell, MutexCell
 
 ops = torch.ops.atomics
 
@@ -50,24 +52,38 @@ def test_wait_until_gives_up_when_the_timeout_has_passed():
     assert counter.wait_until(n=5, timeout=0) is False
 
 
-@pytest.mark.parametrize("timeout", [-2, -0.5, float("nan")])
-def test_wait_until_refuses_a_bad_timeout(timeout):
-    message = f"^wait_until: timeout must be non-negative or -1, got {timeout}$"
-    with pytest.raises(ValueError, match=message):
-        Counter().wait_until(1, timeout)
+@pytest.mark.parametrize("timeout", [None, -1])
+def test_none_and_minus_one_wait_for_ever(timeout):
+    counter, mutex = Counter(), Mutex()
+    threading.Timer(0.2, counter.next).start()
+    assert counter.wait_until(1, timeout)
+    assert mutex.acquire(timeout=timeout)
+    assert mutex.acquire(False, timeout) is False
 
 
-def test_wait_refuses_a_timeout_that_is_no_number():
-    with pytest.raises(ValueError, match=r"^wait: timeout must be a number of seconds, got nan$"):
-        AtomicBool().wait(float("nan"))
+LIMITED = {
+    "wait_until": lambda timeout: Counter().wait_until(1, timeout),
+    "acquire": lambda timeout: Mutex().acquire(timeout=timeout),
+    "wait": AtomicBool().wait,
+}
+
+
+@pytest.mark.parametrize("timeout", [-2, -0.5])
+@pytest.mark.parametrize("method", ["wait_until", "acquire"])
+def test_negative_timeout_is_refused(method, timeout):
+    rule = f"{method}: timeout must be non-negative, or None or -1 for ever, got {timeout}"
+    with pytest.raises(ValueError, match=f"^{rule}$"):
+        LIMITED[method](timeout)
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: Counter().wait_until(1, "1"), lambda: AtomicBool().wait("")]
+    ("timeout", "error"), [(math.nan, ValueError), ("1", TypeError), ([], TypeError)]
 )
-def test_timeout_of_another_type_is_refused(call):
-    with pytest.raises(TypeError):
-        call()
+@pytest.mark.parametrize("method", LIMITED)
+def test_timeout_that_is_no_number_is_refused(method, timeout, error):
+    rule = f"{method}: timeout must be a number of seconds or None, got {timeout!r}"
+    with pytest.raises(error, match=f"^{re.escape(rule)}$"):
+        LIMITED[method](timeout)
 
 
 def test_wait_until_refuses_what_int64_cannot_hold():
@@ -237,8 +253,14 @@ def test_other_threads_run_while_one_waits():
 
 @pytest.mark.skipif(WHY_SLOW is not None, reason="of the fast path")
 def test_signatures_and_docs_of_the_fast_path_are_shown():
-    assert str(inspect.signature(Counter.wait_until)) == "(self, /, n, timeout=-1)"
+    assert str(inspect.signature(Counter.wait_until)) == "(self, /, n, timeout=None)"
     assert str(inspect.signature(AtomicBool.wait)) == "(self, /, timeout=None)"
     assert str(inspect.signature(Mutex.acquire)) == "(self, /, blocking=True, timeout=-1)"
     for method in (Counter.wait_until, AtomicBool.wait, AtomicBool.set_if, Mutex.acquire):
         assert "Raises:" in inspect.getdoc(method)
+    for cell in (CounterCell, FlagCell, MutexCell):
+        bare = {name for name, method in vars(cell).items() if callable(method)} - {
+            "_bind",
+            "_load",
+        }
+        assert {name for name in bare if not getattr(cell, name).__doc__} == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 
+import numpy
 import pytest
 import torch
 from support import run_threads
@@ -95,7 +96,9 @@ def test_flag_is_set_and_cleared():
     assert repr(flag) == "AtomicBool(is_set=False)"
 
 
-@pytest.mark.parametrize("make", [bool, torch.tensor, lambda condition: torch.tensor([condition])])
+@pytest.mark.parametrize(
+    "make", [bool, numpy.bool_, torch.tensor, lambda condition: torch.tensor([condition])]
+)
 def test_set_if_is_one_way(make):
     flag = AtomicBool()
     flag.set_if(make(False))
@@ -103,6 +106,20 @@ def test_set_if_is_one_way(make):
     flag.set_if(make(True))
     flag.set_if(make(False))
     assert flag
+
+
+@pytest.mark.parametrize(
+    ("condition", "error", "rule"),
+    [
+        (1, TypeError, "condition must be a bool or a bool tensor, got int"),
+        (torch.tensor(1), RuntimeError, "condition must have dtype bool, got int64"),
+    ],
+)
+def test_set_if_refuses_in_its_own_name(condition, error, rule):
+    flag = AtomicBool()
+    with pytest.raises(error, match=f"^set_if: {rule}"):
+        flag.set_if(condition)
+    assert not flag
 
 
 def test_flag_publishes_what_was_written_before_it():

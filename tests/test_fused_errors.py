@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 import torch
 from bad_arguments import named, with_argument
@@ -9,6 +12,7 @@ from op_table import FUSED, GUARDED, Op, orphaned_mutex
 from support import assert_refused
 from test_guarded_errors import ON_LISTS, each_on_lists, each_tensor, place_of, refuse
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 atomics = torch.ops.atomics
 
@@ -219,11 +223,33 @@ def test_more_than_1024_mutexes_are_not_held_together():
     assert out[0] == 1
 
 
+def refuse_lost(op: Op, args: tuple[Any, ...], i: int) -> None:
+    tensors = [each for each in tree_leaves(args[1:]) if isinstance(each, Tensor)]
+    before = [each.clone() for each in tensors]
+    rule = f"{op.name}: mutex must not be lost, got mutex {i}, one that was unlocked after a holder"
+    with pytest.raises(RuntimeError, match=f"^{re.escape(rule)}"):
+        op.overload(*args, **op.keywords)
+    assert all(map(torch.equal, tensors, before))
+
+
 @pytest.mark.parametrize("op", FUSED, ids=lambda op: op.name)
-def test_step_under_a_lost_mutex_is_refused_and_not_counted(op):
+def test_step_under_a_lost_mutex_changes_and_counts_nothing(op):
     lost = orphaned_mutex()
     atomics.mutex_unlock(lost)
+    refuse_lost(op, with_argument(op.arguments(F32), 0, lost), 0)
+
+
+@each_on_lists
+def test_lost_mutex_of_the_last_parameter_is_found_before_the_first_is_changed(op):
+    lost = orphaned_mutex(2)
+    atomics.mutex_unlock(lost, 1)
     args = with_argument(op.arguments(F32), 0, lost)
-    with pytest.raises(RuntimeError, match="be repaired with mutex_consistent"):
-        op.overload(*args, **op.keywords)
-    assert not args[place_of(op, "steps")].any()
+    refuse_lost(op, with_argument(args, place_of(op, "first"), [0, 1]), 1)
+
+
+def test_lost_mutex_of_a_stripe_is_found_before_the_first_row_is_changed():
+    lost = orphaned_mutex(2)
+    atomics.mutex_unlock(lost, 1)
+    table, index, rows = torch.zeros(2, 4096), torch.arange(2), torch.ones(2, 4096)
+    args = (lost, table, 0, index, rows, torch.zeros(2), torch.zeros(1).long(), 0)
+    refuse_lost(INDEX_ADAGRAD, args, 1)

@@ -166,7 +166,7 @@ NOT_SHARED = "tensor must be shared (share_memory_() first), got private memory"
         ),
         (
             partial(Mutex, tensor=torch.zeros(128, dtype=torch.uint8).share_memory_()),
-            "mutex_owner: mutex must be made by create_mutex, got memory that holds no mutex",
+            "Mutex: mutex must be made by create_mutex, got memory that holds no mutex",
         ),
         (
             partial(Mutex, tensor=ops.create_mutex(2)),

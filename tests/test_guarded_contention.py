@@ -68,12 +68,15 @@ def test_views_of_a_storage_agree_on_their_mutexes():
     assert torch.equal(target, expected.float())
 
 
-# Of few stripes: integers are summed first, floats added one by one; and of many.
+# Of few stripes: integers and short floats are summed first, others added one by one; and of many.
+# Sums stay below 256, up to which every integer is a bfloat16.
 TABLES = {
     "few integers": ((50_000,), torch.int32),
     "few floats": ((50_000,), F32),
     "many integers": ((300_000,), torch.int32),
     "many floats": ((300_000,), F32),
+    "few float16": ((50_000,), torch.float16),
+    "rows of bfloat16": ((5000, 64), torch.bfloat16),
     "rows": ((5000, 64), F32),
     "rows that cross": ((900, 100), F32),
     "rows longer than a stripe": ((30, 5000), F32),

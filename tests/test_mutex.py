@@ -44,7 +44,7 @@ def test_context_manager_releases_on_error():
 def test_release_of_an_unlocked_mutex_raises():
     with pytest.raises(
         RuntimeError,
-        match=r"^mutex_unlock: mutex must be held by the calling thread, got an unlocked one",
+        match=r"^release: mutex must be held by the calling thread, got an unlocked one",
     ):
         Mutex().release()
 
@@ -53,7 +53,7 @@ def test_second_acquire_by_the_same_thread_raises_instead_of_hanging():
     mutex = Mutex()
     with mutex:
         with pytest.raises(
-            RuntimeError, match=r"^mutex_lock: mutex must not be held by the calling thread"
+            RuntimeError, match=r"^acquire: mutex must not be held by the calling thread"
         ):
             mutex.acquire()
         assert mutex.acquire(blocking=False) is False

@@ -87,8 +87,23 @@ def test_release_without_consistent_loses_the_mutex_loudly():
         mutex.acquire()
     mutex.release()
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="must be repaired with mutex_consistent"):
+        with pytest.raises(RuntimeError, match=r"^acquire: mutex must not be lost, got one that"):
             mutex.acquire(timeout=1)
+    assert repr(mutex) == "Mutex(lost)"
+
+
+def test_repr_tells_of_a_death():
+    mutex = Mutex()
+    kill_a_holder(mutex)
+    for _ in range(2):
+        assert repr(mutex) == "Mutex(unlocked, its last holder died)"
+    with pytest.raises(OwnerDiedError):
+        mutex.acquire()
+    assert repr(mutex).startswith("Mutex(held by thread")
+    mutex.consistent()
+    mutex.release()
+    assert repr(mutex) == "Mutex(unlocked)"
+    assert mutex.recoveries == 1
 
 
 def test_consistent_is_refused_when_nobody_died():

@@ -62,7 +62,7 @@ struct GuardedIndexAdagrad {
     auto stripes = stripes_of(kName, mutex);
     std::optional<StripeOrder> order;
     if (rows.numel > 0) order.emplace(kName, stripes, params, first, rows);
-    verify(stripes, {params, first});
+    verify_all(stripes, {params, first}, params);
     const int64_t number = next_step(counts, 0);
     if (grads.numel == 0) return;
 

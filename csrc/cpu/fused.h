@@ -111,6 +111,9 @@ void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& pa
   }
   check_steps(op, mutex, counts, params.size());
   auto stripes = stripes_of(op, mutex);
+  for (size_t k = 0; k < params.size(); ++k) {
+    verify_all(stripes, {all_params[k], first[k]}, all_params[k]);
+  }
 
   const size_t count = params.size();
   const auto start = static_cast<size_t>(mutex::start_of_thread(static_cast<int64_t>(count)));
@@ -118,7 +121,6 @@ void step_all(const char* op, const Tensor& mutex, const std::vector<Tensor>& pa
     const size_t k = (start + turn) % count;
     Fused<states> of{all_params[k], all_grads[k], {}, first[k]};
     for (size_t s = 0; s < states; ++s) of.state[s] = &all_state[s][k];
-    verify(stripes, {of.param, of.first});
     const int64_t number = next_step(counts, k);
     dispatch(FusedTypes{}, of.param.dtype, [&]<class T>() {
       step_stripes<T>(stripes, of, make_step.template operator()<Moment<T>>(number));

@@ -34,17 +34,27 @@ struct Place {
   int64_t first;  // the mutex of byte 0
 };
 
-// Refuses now a bank that cannot be locked, for who changes something before the first lock.
+// The byte of its storage past a target's last element.
+inline int64_t end_of(const Place& place, const View& target) {
+  return target.numel == 0 ? place.byte
+                           : place.byte + (last_offset(target) + 1) * target.itemsize;
+}
+
+// Refuses now a bank that cannot be locked.
 inline void verify(mutex::Stripes& stripes, const Place& place) {
   stripes.verify(stripes.mutex_of(place.first, place.byte));
+}
+
+// The same for who changes something before the last lock: no mutex of the target is lost, either.
+inline void verify_all(mutex::Stripes& stripes, const Place& place, const View& target) {
+  verify(stripes, place);
+  stripes.check_none_lost(place.first, place.byte, end_of(place, target));
 }
 
 // Has all mutexes of a target held.
 inline void cover(mutex::HoldAll& hold, mutex::Stripes& stripes, const Place& place,
                   const View& target) {
-  if (target.numel == 0) return;
-  hold.cover(stripes, place.first, place.byte,
-             place.byte + (last_offset(target) + 1) * target.itemsize);
+  hold.cover(stripes, place.first, place.byte, end_of(place, target));
 }
 
 // To take a lock, a processor waits until its stores are done: the next elements are on their way

@@ -71,12 +71,28 @@ bool parse(const char* function, PyObject* const* args, Py_ssize_t count, PyObje
   return true;
 }
 
-std::optional<double> parse_timeout(const char* function, PyObject* timeout) {
+std::optional<double> parse_seconds(const char* function, PyObject* timeout) {
+  if (timeout == Py_None) return -1;
   const double seconds = PyFloat_AsDouble(timeout);
-  if (seconds == -1 && PyErr_Occurred()) return std::nullopt;
-  if (seconds >= 0 || seconds == -1) return seconds;
-  PyErr_Format(PyExc_ValueError, "%s: timeout must be non-negative or -1, got %S", function,
-               timeout);
+  if (seconds == -1 && PyErr_Occurred()) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+      PyErr_Clear();
+      PyErr_Format(PyExc_TypeError, "%s: timeout must be a number of seconds or None, got %R",
+                   function, timeout);
+    }
+    return std::nullopt;
+  }
+  if (seconds == seconds) return seconds;
+  PyErr_Format(PyExc_ValueError, "%s: timeout must be a number of seconds or None, got nan",
+               function);
+  return std::nullopt;
+}
+
+std::optional<double> parse_timeout(const char* function, PyObject* timeout) {
+  const auto seconds = parse_seconds(function, timeout);
+  if (!seconds || *seconds >= 0 || *seconds == -1) return seconds;
+  PyErr_Format(PyExc_ValueError, "%s: timeout must be non-negative, or None or -1 for ever, got %S",
+               function, timeout);
   return std::nullopt;
 }
 

@@ -52,7 +52,10 @@ void free_object(PyObject* self);
 bool parse(const char* function, PyObject* const* args, Py_ssize_t count, PyObject* names,
            std::initializer_list<const char*> parameters, PyObject** values);
 
-// Seconds, -1 for ever; nothing after an error. `rule` allows None for ever instead of -1.
+// Seconds, or nothing after an error: those of any number but NaN, or -1 for None.
+std::optional<double> parse_seconds(const char* function, PyObject* timeout);
+
+// The same where a negative number is an error, but for -1. Both wait for ever.
 std::optional<double> parse_timeout(const char* function, PyObject* timeout);
 
 // How long one sleep lasts at most: then signals are looked at, such as Ctrl-C, and the memory,

@@ -118,17 +118,17 @@ PyMethodDef methods[] = {
     {"fetch_sub", fetch<true>, METH_O,
      "fetch_sub($self, n, /)\n--\n\nSubtract ``n`` and return the value before."},
     {"wait_until", method(wait_until), METH_FASTCALL | METH_KEYWORDS,
-     "wait_until($self, n, timeout=-1)\n--\n\n"
+     "wait_until($self, n, timeout=None)\n--\n\n"
      "Block until the value is at least ``n``; return False if ``timeout`` passes first.\n\n"
      "Wakes when a Counter counts that far, and sees within 50 ms what others write. A value that\n"
      "was passed and left again at once may not be seen. Signals (Ctrl-C) interrupt it within\n"
      "50 ms.\n\n"
      "Args:\n"
      "    n: an integer that fits in int64.\n"
-     "    timeout: how long to wait, in seconds; -1 waits for ever.\n\n"
+     "    timeout: how long to wait, in seconds; None or -1 waits for ever.\n\n"
      "Raises:\n"
      "    TypeError, OverflowError: if ``n`` is no such integer.\n"
-     "    ValueError: if ``timeout`` is negative but not -1."},
+     "    TypeError, ValueError: if ``timeout`` is not a number, or negative but not -1."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc_cell)},

@@ -49,23 +49,17 @@ PyObject* is_set(PyObject* self, PyObject*) {
 PyObject* set_if(PyObject* self, PyObject* condition) {
   if (condition == Py_True) return set(self, nullptr);
   if (condition == Py_False) return Py_NewRef(Py_None);
-  return PyObject_CallMethod(self, "_set_if_tensor", "O", condition);
+  return PyObject_CallMethod(self, "_set_if_other", "O", condition);
 }
 
 PyObject* wait_for(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   if (cell(self)->memory == nullptr) return raise_unbound();
   PyObject* limit = Py_None;
   if (!parse("wait", args, count, names, {"timeout"}, &limit)) return nullptr;
-  double timeout = -1;
-  if (limit != Py_None) {
-    timeout = PyFloat_AsDouble(limit);
-    if (timeout == -1 && PyErr_Occurred()) return nullptr;
-    if (timeout != timeout) {
-      PyErr_SetString(PyExc_ValueError, "wait: timeout must be a number of seconds, got nan");
-      return nullptr;
-    }
-    timeout = std::max(timeout, 0.0);  // as multiprocessing.Event has it
-  }
+  const auto seconds = parse_seconds("wait", limit);
+  if (!seconds) return nullptr;
+  // Negative is not at all, as multiprocessing.Event has it.
+  const double timeout = limit == Py_None ? -1 : std::max(*seconds, 0.0);
   const auto* word = static_cast<uint32_t*>(cell(self)->memory);
   const int is = wait(
       timeout, kSlice, [&] { return flag_of(self).load() != 0; },
@@ -82,7 +76,7 @@ PyMethodDef methods[] = {
      "set_if($self, condition, /)\n--\n\n"
      "Make the flag true if ``condition`` is true, and leave it alone if it is not.\n\n"
      "Args:\n"
-     "    condition: a bool, or a CPU bool tensor with one element.\n\n"
+     "    condition: a bool, numpy's too, or a CPU bool tensor with one element.\n\n"
      "Raises:\n"
      "    TypeError: if ``condition`` is neither.\n"
      "    RuntimeError: if a tensor has another dtype, device or number of elements."},
@@ -96,7 +90,7 @@ PyMethodDef methods[] = {
      "    timeout: how long to wait, in seconds; None waits for ever, a negative one not at "
      "all.\n\n"
      "Raises:\n"
-     "    ValueError: if ``timeout`` is not a number."},
+     "    TypeError, ValueError: if ``timeout`` is not a number."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc_cell)},

@@ -32,7 +32,7 @@ PyObject* bind_mutex(PyObject* self, PyObject* args) {
     return nullptr;
   }
   fast::Error error;
-  object->mutex = table->open("mutex_owner", address, &error);
+  object->mutex = table->open("Mutex", address, &error);
   return object->mutex == nullptr ? raise(error) : Py_NewRef(Py_None);
 }
 
@@ -132,7 +132,7 @@ PyObject* acquire(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObj
   }
   if (!blocking && timeout != -1) {
     PyErr_SetString(PyExc_ValueError,
-                    "acquire: timeout must be -1 for a non-blocking call, got one");
+                    "acquire: timeout must be -1 or None for a non-blocking call, got one");
     return nullptr;
   }
   const int status = acquire_in(self, blocking, timeout);
@@ -201,12 +201,13 @@ PyMethodDef methods[] = {
      "Blocks, and can be interrupted by signals (Ctrl-C) within 50 ms.\n\n"
      "Args:\n"
      "    blocking: whether to wait for the mutex.\n"
-     "    timeout: how long to wait, in seconds; -1 waits for ever.\n\n"
+     "    timeout: how long to wait, in seconds; -1 or None waits for ever.\n\n"
      "Raises:\n"
      "    OwnerDiedError: the mutex **is held**, but the last holder died while it held it.\n"
      "    RuntimeError: if this thread holds it already, or the mutex is overwritten, in another\n"
      "        pid namespace, or was released after a death without :meth:`consistent`.\n"
-     "    ValueError: if ``timeout`` is negative but not -1, or given without ``blocking``."},
+     "    TypeError, ValueError: if ``timeout`` is not a number, negative but not -1, or given\n"
+     "        without ``blocking``."},
     {"release", release, METH_NOARGS,
      "release($self, /)\n--\n\nRelease the mutex.\n\n"
      "Raises:\n"
@@ -222,8 +223,10 @@ PyMethodDef methods[] = {
     {"owner", owner, METH_NOARGS,
      "owner($self, /)\n--\n\n"
      "Return the thread id (``threading.get_native_id``) of the holder, or None."},
-    {"__enter__", enter, METH_NOARGS, nullptr},
-    {"__exit__", method(exit), METH_FASTCALL, nullptr},
+    {"__enter__", enter, METH_NOARGS,
+     "__enter__($self, /)\n--\n\nAcquire the mutex, waiting for ever, and return it."},
+    {"__exit__", method(exit), METH_FASTCALL,
+     "__exit__($self, /, *exc_info)\n--\n\nRelease the mutex, and let an exception pass."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_dealloc, slot(dealloc)},

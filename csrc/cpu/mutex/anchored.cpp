@@ -16,33 +16,33 @@ const Slot* AnchoredMutex::slot(const char* op) const {
 }
 
 Acquired AnchoredMutex::try_lock() {
-  const Slot* const caller = slot("mutex_try_lock");
-  return mutex::try_lock("mutex_try_lock", caller, anchor_.pin());
+  const Slot* const caller = slot("acquire");
+  return mutex::try_lock("acquire", caller, anchor_.pin());
 }
 
 Acquired AnchoredMutex::lock_now() {
-  const Slot* const caller = slot("mutex_lock");
-  return mutex::lock_now("mutex_lock", caller, anchor_.pin());
+  const Slot* const caller = slot("acquire");
+  return mutex::lock_now("acquire", caller, anchor_.pin());
 }
 
 Acquired AnchoredMutex::lock(double timeout) {
-  const Slot* const caller = slot("mutex_lock");
-  return mutex::lock("mutex_lock", caller, anchor_.pin(), timeout);
+  const Slot* const caller = slot("acquire");
+  return mutex::lock("acquire", caller, anchor_.pin(), timeout);
 }
 
 void AnchoredMutex::unlock(bool pass_death_on) {
-  const Slot* const caller = slot("mutex_unlock");
-  mutex::unlock("mutex_unlock", caller, anchor_.pin(), pass_death_on);
+  const Slot* const caller = slot("release");
+  mutex::unlock("release", caller, anchor_.pin(), pass_death_on);
 }
 
 void AnchoredMutex::consistent() {
-  mutex::consistent("mutex_consistent", slot("mutex_consistent"));
+  mutex::consistent("consistent", slot("consistent"));
 }
 
-int64_t AnchoredMutex::owner() { return owner_of(slot("mutex_owner")); }
+int64_t AnchoredMutex::owner() { return owner_of(slot("owner")); }
 
 int64_t AnchoredMutex::recoveries() {
-  slot("mutex_recoveries");
+  slot("recoveries");
   return deaths_of(anchor_.slot()).recoveries;
 }
 

@@ -1,5 +1,6 @@
 // A mutex that is used through this library's mapping of it only, for as long as the object lives:
-// whatever becomes of the tensor that it was opened through. No torch header here.
+// whatever becomes of the tensor that it was opened through. Errors name the methods of the Python
+// class, whose mutex it is. No torch header here.
 #pragma once
 
 #include "robust_mutex.h"

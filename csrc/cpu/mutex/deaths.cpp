@@ -20,6 +20,12 @@ void pass_death_on(Slot& slot) {
   }
 }
 
+void fail_lost(const char* op, const std::string& mutex) {
+  fail(op, "mutex", "not be lost",
+       mutex + " that was unlocked after a holder's death and not declared consistent (what it "
+               "guards may be half-written; repair that, and make a new mutex)");
+}
+
 Deaths deaths_of(Slot& slot) {
   if ((lock_word(slot) & kOwnerDiedBit) != 0) {
     const int error = pthread_mutex_trylock(&slot.mutex);

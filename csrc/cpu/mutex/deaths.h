@@ -1,6 +1,8 @@
 // How often a holder of a mutex died. No torch header here.
 #pragma once
 
+#include <string>
+
 #include "bank.h"
 
 namespace atomics::mutex {
@@ -21,6 +23,8 @@ void pass_death_on(Slot& slot);
 
 // Has a death noted that nobody met yet. Waits for nobody, and may be called by the holder.
 Deaths deaths_of(Slot& slot);
+
+[[noreturn]] void fail_lost(const char* op, const std::string& mutex);
 
 // Of all mutexes of a bank, or part of one, in the caller's tensor.
 Deaths deaths(const char* op, const Slot* slots, int64_t count);

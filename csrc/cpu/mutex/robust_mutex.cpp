@@ -73,13 +73,12 @@ std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, in
       // A death that this caller has nothing to do with: leave word for the next locker.
       unlock_with(slot, news);
       if (!mine) return std::nullopt;
-      fail(op, "mutex", "be repaired with mutex_consistent before it is unlocked after a death",
-           "one that was not, and is lost");
+      fail_lost(op, "one");
     }
     case EDEADLK:
       if (!same_memory(op, caller, pin)) return std::nullopt;
       fail(op, "mutex", "not be held by the calling thread",
-           "one that it holds (after a death: mutex_consistent, then mutex_unlock)");
+           "one that it holds (after a death, declare it consistent and unlock it)");
     case EBUSY:
     case ETIMEDOUT:
       return kNotAcquired;

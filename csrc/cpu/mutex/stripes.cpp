@@ -1,5 +1,6 @@
 #include "stripes.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -31,6 +32,10 @@ void pause() {
 // a killed thread has executed is all there for whom the kernel gives its lock.
 void keep_order() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
+bool is_lost(const Slot& slot) {
+  return __atomic_load_n(&slot.header.news, __ATOMIC_RELAXED) == kLost;
+}
+
 }  // namespace
 
 Stripes::Stripes(const char* op, const Slot* slots, int64_t count)
@@ -47,6 +52,19 @@ void Stripes::verify(int64_t i) {
   if (verified_) return;
   lock(i);
   unlock(i);
+}
+
+void Stripes::check_none_lost(int64_t first, int64_t begin, int64_t end) const {
+  const int64_t first_stripe = begin / kStripeBytes;
+  const int64_t stripes = (end + kStripeBytes - 1) / kStripeBytes - first_stripe;
+  for (int64_t k = 0; k < std::min(stripes, count()); ++k) {
+    const int64_t i = mutex_of(first, (first_stripe + k) * kStripeBytes);
+    if (is_lost(slot(i))) fail_lost(i);
+  }
+}
+
+void Stripes::fail_lost(int64_t i) const {
+  mutex::fail_lost(op_, "mutex " + std::to_string(i) + ", one");
 }
 
 void Stripes::lock(int64_t i) {
@@ -82,10 +100,9 @@ void Stripes::acquire(int64_t i, bool& waited) {
   } else if (error != 0) {
     fail(op_, "mutex", "be lockable", std::strerror(error));
   }
-  if (__atomic_load_n(&slot.header.news, __ATOMIC_RELAXED) == kLost) {
+  if (is_lost(slot)) {
     unlock(slot);
-    fail(op_, "mutex", "be repaired with mutex_consistent before it is unlocked after a death",
-         "mutex " + std::to_string(i) + ", which was not, and is lost");
+    fail_lost(i);
   }
 }
 

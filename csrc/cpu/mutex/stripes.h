@@ -47,6 +47,10 @@ class Stripes {
   // the caller's. After it, several threads may lock.
   void verify(int64_t i);
 
+  // Looks, without a lock, at those of the bytes [begin, end) of a storage whose byte 0 has the
+  // mutex `first`. After verify.
+  void check_none_lost(int64_t first, int64_t begin, int64_t end) const;
+
   // Waits as long as it takes. A thread that holds one mutex may wait for a later one only.
   void lock(int64_t i);
   void unlock(int64_t i) { unlock(slot(i)); }
@@ -61,6 +65,7 @@ class Stripes {
  private:
   Slot& slot(int64_t i) const { return (&pin_.slot())[i]; }
   void acquire(int64_t i, bool& waited);
+  [[noreturn]] void fail_lost(int64_t i) const;
   static void unlock(Slot& slot);
 
   const char* op_;
