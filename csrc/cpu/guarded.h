@@ -36,8 +36,7 @@ struct Place {
 
 // The byte of its storage past a target's last element.
 inline int64_t end_of(const Place& place, const View& target) {
-  return target.numel == 0 ? place.byte
-                           : place.byte + (last_offset(target) + 1) * target.itemsize;
+  return target.numel == 0 ? place.byte : place.byte + (last_offset(target) + 1) * target.itemsize;
 }
 
 // Refuses now a bank that cannot be locked.

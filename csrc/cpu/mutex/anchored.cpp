@@ -35,9 +35,7 @@ void AnchoredMutex::unlock(bool pass_death_on) {
   mutex::unlock("release", caller, anchor_.pin(), pass_death_on);
 }
 
-void AnchoredMutex::consistent() {
-  mutex::consistent("consistent", slot("consistent"));
-}
+void AnchoredMutex::consistent() { mutex::consistent("consistent", slot("consistent")); }
 
 int64_t AnchoredMutex::owner() { return owner_of(slot("owner")); }
 

@@ -22,8 +22,9 @@ void pass_death_on(Slot& slot) {
 
 void fail_lost(const char* op, const std::string& mutex) {
   fail(op, "mutex", "not be lost",
-       mutex + " that was unlocked after a holder's death and not declared consistent (what it "
-               "guards may be half-written; repair that, and make a new mutex)");
+       mutex +
+           " that was unlocked after a holder's death and not declared consistent (what it "
+           "guards may be half-written; repair that, and make a new mutex)");
 }
 
 Deaths deaths_of(Slot& slot) {
