@@ -13,12 +13,11 @@ batches of a data set, a :class:`SharedBatchSampler`; inside TorchScript and C++
 
 from __future__ import annotations
 
-from . import _compile, _library
+from . import _library
 
 _library.load()
-_compile.install()
 
-from . import caffe2, ops, optim  # noqa: E402  (they use the ops that were just loaded)
+from . import _compile, caffe2, ops, optim  # noqa: E402  (they use the ops that were just loaded)
 from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
 from ._support import Support, is_supported  # noqa: E402
@@ -29,6 +28,8 @@ from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
 from .mutex import Mutex, OwnerDiedError  # noqa: E402
 from .names import NameInfo, list_names, unlink_name  # noqa: E402
 from .sampler import SharedBatchSampler  # noqa: E402
+
+_compile.install()
 
 __version__ = "0.1.0"
 

@@ -9,38 +9,86 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 import torch
 
-from . import _library
+from . import _library, _traced
+from ._cells import WHY_SLOW, CounterCell, FlagCell
+from .counter import Counter
 
 _DYNAMO = "torch._dynamo"
+_FOR_GRAPHS = {
+    "handle_after",
+    "handle_load",
+    "handle_store_",
+    "handle_add_",
+    "handle_fetch_add",
+    "handle_guarded_add_",
+}
 
 
 def install() -> None:
     """Mark the ops now if dynamo is imported, or as soon as it is."""
     if _DYNAMO in sys.modules:
-        _keep_out_of_graphs()
+        _prepare_dynamo()
     else:
         sys.meta_path.insert(0, _DynamoFinder())
 
 
-def _keep_out_of_graphs() -> None:
+def _prepare_dynamo() -> None:
     namespace = getattr(torch.ops, _library.NAMESPACE)
-    packets = {getattr(namespace, name.split(".")[0]) for name in _library.op_names()}
-    for packet in packets:
+    for name in {name.split(".")[0] for name in _library.op_names()}:
+        packet = getattr(namespace, name)
+        if name in _FOR_GRAPHS:
+            continue
         for op in (packet, *(getattr(packet, overload) for overload in packet.overloads())):
             torch._dynamo.disallow_in_graph(op)
+            # As torch.compiler.disable(reason=...) marks a function, which an op is not: without
+            # it, dynamo warns of the break and does not say why.
+            op._torchdynamo_disable = True
+            op._torchdynamo_disable_msg = _reason(name)
     # dynamo knows the optimizers of torch by heart, and takes ours for such.
     torch._dynamo.trace_rules.add(f"{__package__}.optim")
+    _substitute()
+
+
+def _reason(name: str) -> str:
+    if name.startswith("mutex_") or name == "create_mutex":
+        return f"{name}: a lock has no place in a graph, which would move reads and writes past it"
+    form = "" if f"handle_{name}" not in _FOR_GRAPHS else f", as ops.handle_{name} is one"
+    return (
+        f"{name} must run on the caller's own memory, and a graph may run it on a copy; for one "
+        f"graph, use the methods of Counter, AtomicBool and GuardedTensor, or ops on handles{form}"
+    )
+
+
+def _substitute() -> None:
+    """Tell dynamo what the methods of the fast path are in a graph."""
+    if WHY_SLOW is not None:
+        return  # those in Python see for themselves
+    methods: dict[Callable[..., Any], Callable[..., Any]] = {
+        CounterCell.next: _traced.next_ticket,
+        CounterCell.fetch_add: _traced.fetch_add,
+        CounterCell.fetch_sub: _traced.fetch_sub,
+        CounterCell._load: _traced.load,
+        FlagCell.set: _traced.set_flag,
+        FlagCell.clear: _traced.clear_flag,
+        FlagCell.is_set: _traced.is_set,
+    }
+    for method, traced in methods.items():
+        torch.compiler.substitute_in_graph(method, skip_signature_check=True)(traced)
+    # It takes no substitute for an operator in C.
+    Counter.__iadd__ = _traced.add_in_place  # type: ignore[method-assign,assignment]
+    Counter.__isub__ = _traced.subtract_in_place  # type: ignore[method-assign,assignment]
 
 
 class _DynamoFinder(MetaPathFinder):
-    """Finds nothing itself: it has :func:`_keep_out_of_graphs` run after dynamo's own import."""
+    """Finds nothing itself: it has :func:`_prepare_dynamo` run after dynamo's own import."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -58,7 +106,7 @@ class _DynamoFinder(MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            _keep_out_of_graphs()
+            _prepare_dynamo()
             sys.meta_path.remove(self)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]

@@ -98,12 +98,15 @@ class SharedObject:
     _kind: Kind  # of the class, or of each object if they differ in size
 
     # The attributes that each process has its own of.
-    _LOCAL: ClassVar[frozenset[str]] = frozenset({"_tensor", "_address", "_strategy", "_file"})
+    _LOCAL: ClassVar[frozenset[str]] = frozenset(
+        {"_tensor", "_address", "_strategy", "_file", "_handle"}
+    )
 
     _tensor: Tensor
     _file: _named.NamedFile | None
     _strategy: str | None
     _address: int
+    _handle: Tensor | None = None  # of those that have a form in compiled graphs
 
     if TYPE_CHECKING:  # of the cell beside it
 
@@ -146,6 +149,19 @@ class SharedObject:
     def name(self) -> str | None:
         """The name that it was made with or attached by, or None. Stays after :meth:`unlink`."""
         return self._file.name if self._file else None
+
+    @property
+    def handle(self) -> Tensor:
+        """The handle that its methods use in compiled graphs, of this process; lives as it does.
+
+        Raises:
+            RuntimeError: if the class has no such methods.
+        """
+        if self._handle is None:
+            raise RuntimeError(
+                f"{type(self).__name__}: it has no handle, and works outside of graphs"
+            )
+        return self._handle
 
     def unlink(self) -> bool:
         """Remove the name and return True, or False if it means this object no longer.

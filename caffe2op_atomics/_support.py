@@ -62,8 +62,8 @@ def is_supported(op: str, dtype: torch.dtype, device: str | torch.device = "cpu"
     Args:
         op: a name in ``torch.ops.atomics``, with its overload (``"fetch_add.int"``) or without, for
             the one that takes tensors.
-        dtype: target's; of an op that takes a mutex or a flag, that of what it changes; of an op
-            that creates something, that of the result.
+        dtype: target's; of an op that takes a mutex, a flag or a handle, that of what it changes;
+            of an op that creates something, that of the result.
         device: only its type counts. ``"meta"`` is for tracing: a call there updates nothing.
 
     Returns:
@@ -97,7 +97,7 @@ got float32
         return Support(True, False, 0, "meta tensors are for tracing, a call updates nothing")
     if not _is_lock_free(overload):
         return Support(True, False, 0, "")
-    return Support(True, True, max(dtype.itemsize, _reach(overload, _word())), "")
+    return Support(True, True, max(dtype.itemsize, _reach(_done(overload), _word())), "")
 
 
 def table() -> str:
@@ -111,7 +111,7 @@ def table() -> str:
         overload = _overload(name)
         overloads = [other for other in overload.overloadpacket.overloads() if other != "default"]
         lock_free = _is_lock_free(overload)
-        reach = (_reach(overload, 16) or "one element") if lock_free else ""
+        reach = (_reach(_done(overload), 16) or "one element") if lock_free else ""
         rows.append(
             [
                 f"`{name}`",
@@ -167,11 +167,21 @@ def _has_kernel(overload: Any, device: str) -> bool:
     )
 
 
+def _done(overload: Any) -> Any:
+    """Return the op that an op on a handle does to what that names; any other one itself."""
+    name = _name(overload)
+    if not name.startswith("handle_"):
+        return overload
+    done = name.removeprefix("handle_")
+    return _overload(done if done in _library.op_names() else "handle")
+
+
 @functools.cache
 def _answer(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
     """Return the dtypes that an op takes and its rule on them; or none, and why."""
-    if not _has_kernel(overload, device):
+    if not _has_kernel(_done(overload), device):
         return frozenset(), f"{_name(overload)} has no kernel for {device} in this build"
+    overload = _done(overload)
     # In a thread of its own: fake tensors and functional transforms, under which a call is another
     # one than it seems, belong to the caller's thread.
     with ThreadPoolExecutor(1) as executor:
@@ -216,6 +226,8 @@ def _name(overload: Any) -> str:
 
 
 def _is_lock_free(overload: Any) -> bool:
+    if _name(overload).startswith("handle"):
+        return _done(overload) is not overload and _is_lock_free(_done(overload))
     names = {argument.name for argument in overload._schema.arguments}
     waits = "mutex" in names or _name(overload) in ("wait", "notify")
     return not waits and not names.isdisjoint({"target", "atomic_bool"})

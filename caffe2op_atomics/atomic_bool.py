@@ -7,6 +7,7 @@ import sys
 import torch
 from torch import Tensor
 
+from . import _handles, _named
 from ._arguments import errors_of
 from ._cells import FlagCell
 from ._shared import SharedObject
@@ -55,6 +56,10 @@ class AtomicBool(FlagCell, SharedObject):
 
     def __init__(self, *, name: str | None = None, tensor: Tensor | None = None) -> None:
         self._obtain(name, tensor, lambda memory: _store(memory, 0))
+
+    def _adopt(self, tensor: Tensor, file: _named.NamedFile | None = None) -> None:
+        super()._adopt(tensor, file)
+        self._handle = _handles.of_cell(self, tensor.view(()), _handles.OF_FLAG)
 
     def _set_if_other(self, condition: object) -> None:
         """What the cell calls for a condition that is no bool."""

@@ -8,6 +8,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from . import _handles, _named
 from ._cells import CounterCell
 from ._shared import SharedObject
 from ._shared_file import COUNTER
@@ -67,6 +68,11 @@ class Counter(CounterCell, SharedObject):
         if tensor is not None and initial != 0:
             raise TypeError(f"Counter: initial must not be given with tensor, got {initial}")
         self._obtain(name, tensor, lambda memory: _store(memory[:1], initial))
+
+    def _adopt(self, tensor: Tensor, file: _named.NamedFile | None = None) -> None:
+        super()._adopt(tensor, file)
+        sleepers = _handles.OF_COUNTER if tensor.numel() > 1 else _handles.NOBODY
+        self._handle = _handles.of_cell(self, tensor.view(-1)[0], sleepers)
 
     # In Python, for dynamo: it takes a property of an extension module for a constant.
     @property

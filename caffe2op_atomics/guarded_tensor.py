@@ -8,7 +8,7 @@ from typing import ClassVar, NoReturn
 import torch
 from torch import Tensor
 
-from . import _bank, _guarded_data, _guarded_file, _named, _owners, ops
+from . import _bank, _guarded_data, _guarded_file, _handles, _named, _owners, _traced, ops
 from ._shared import SharedObject, check_strategy, strategy_of
 from ._shared_file import GUARDED_TENSOR, Kind
 from .ops._operand import Number
@@ -92,7 +92,6 @@ class GuardedTensor(SharedObject):
                 f"GuardedTensor: data must be guarded once, got memory of {claim}: send that one"
             )
         self._claim = claim
-        self._arrived()
         if bank is None:
             (self._first,), size = _bank.place([self._adopted])
             self._adopt(_bank.new_bank(size))
@@ -100,6 +99,7 @@ class GuardedTensor(SharedObject):
             stripes = -(-bank._data.untyped_storage().nbytes() // _bank.STRIPE_BYTES)
             self._first = (bank._first + stripes) % len(bank._bank)
             self._adopt(bank._bank)
+        self._arrived()
 
     def _attach(self, name: str, tensor: Tensor) -> None:
         self._kind = _guarded_file.kind_of(tensor)
@@ -111,6 +111,7 @@ class GuardedTensor(SharedObject):
 
     def _arrived(self) -> None:
         _owners.adopt(self, [self._data])
+        self._handle = _handles.of_guarded(self, self._bank, self._data, self._first)
 
     def _adopt(self, tensor: Tensor, file: _named.NamedFile | None = None) -> None:
         super()._adopt(tensor, file)
@@ -166,7 +167,10 @@ class GuardedTensor(SharedObject):
         Raises:
             RuntimeError, TypeError, ValueError: as :func:`caffe2op_atomics.ops.guarded_add_`.
         """
-        ops.guarded_add_(self._bank, self._data, other, alpha, self._first)
+        if torch.compiler.is_dynamo_compiling():
+            _traced.guarded_add_(self, other, alpha)
+        else:
+            ops.guarded_add_(self._bank, self._data, other, alpha, self._first)
         return self
 
     def index_add_(

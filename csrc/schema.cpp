@@ -136,6 +136,19 @@ STABLE_TORCH_LIBRARY(atomics, m) {
       " float eps=1e-8, float weight_decay=0, bool decoupled_weight_decay=False,"
       " bool amsgrad=False, bool maximize=False) -> ()");
 
+  // Handles: an int64 of no dimension names a tensor of this process, and its ops cannot be turned
+  // to a clone of that by a compiler. They are the only ops that belong in a graph. `sleepers`: 1
+  // of a Counter, 2 of a flag.
+  m.def("handle(Tensor(a!) target, int sleepers=0) -> Tensor");
+  m.def("handle.guarded(Tensor(a!) mutex, Tensor(b!) target, int first=0) -> Tensor");
+  m.def("handle_release(Tensor(a!) handle) -> ()");
+  m.def("handle_after(Tensor(a!) handle, Tensor[] tensors) -> ()");
+  m.def("handle_load(Tensor(a!) handle, int[] size, ScalarType dtype) -> Tensor");
+  m.def("handle_store_(Tensor(a!) handle, Tensor other) -> ()");
+  m.def("handle_add_(Tensor(a!) handle, Tensor other, float alpha=1, int? seed=None) -> ()");
+  m.def("handle_fetch_add(Tensor(a!) handle, Tensor other) -> Tensor");
+  m.def("handle_guarded_add_(Tensor(a!) handle, Tensor other, float alpha=1) -> ()");
+
   // Caffe2's ops. The flag is an int32 tensor of shape [1].
   m.def(
       "atomic_fetch_add(Tensor(a!) mutex, Tensor(b!) mut_value, Tensor increment)"

@@ -56,6 +56,12 @@ bool Tensor::is_given() const {
   return defined;
 }
 
+Tensor Tensor::share() const {
+  AtenTensorHandle handle = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(handle_, &handle));
+  return Tensor(handle);
+}
+
 ScalarType Tensor::scalar_type() const { return dtype_of(handle_).type; }
 
 Device Tensor::device() const {

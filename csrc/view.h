@@ -32,6 +32,7 @@ class Tensor {
   AtenTensorHandle get() const { return handle_; }
   bool is_given() const;  // and not None
   AtenTensorHandle release() { return std::exchange(handle_, nullptr); }
+  Tensor share() const;  // the same tensor, for longer than a call
 
   ScalarType scalar_type() const;
   Device device() const;

@@ -248,7 +248,26 @@ GUARDED = [
     *FUSED,
 ]
 
-ALL = DENSE + NUMBER + INDEXED + WAIT + MUTEX + CAFFE2 + GUARDED
+
+def guarded_handle(dtype: torch.dtype) -> Tensor:
+    return _ops.handle.guarded(_ops.create_mutex(2), matrix(dtype))
+
+
+HANDLES = [
+    Op("handle_load", lambda d: (_ops.handle(matrix(d)), [2, 3], d)),
+    Op("handle_store_", lambda d: (_ops.handle(matrix(d)), row(d))),
+    Op("handle_add_", lambda d: (_ops.handle(matrix(d)), row(d)), NUMBERS),
+    Op("handle_fetch_add", lambda d: (_ops.handle(matrix(d)), matrix(d)), NUMBERS),
+    Op("handle_guarded_add_", lambda d: (guarded_handle(d), row(d)), NUMBERS),
+    Op("handle_after", lambda d: (_ops.handle(matrix(d)), [row(d), matrix(d)])),
+]
+REGISTRY = [
+    Op("handle", lambda d: (matrix(d),)),
+    Op("handle.guarded", lambda d: (_ops.create_mutex(2), matrix(d))),
+    Op("handle_release", lambda d: (_ops.handle(matrix(d)),)),
+]
+
+ALL = DENSE + NUMBER + INDEXED + WAIT + MUTEX + CAFFE2 + GUARDED + HANDLES + REGISTRY
 
 # Ops whose mutex argument no copy can stand in for; opcheck copies its inputs.
 WITH_MUTEX = {op.name for op in MUTEX + CAFFE2[:3] + GUARDED if not op.name.startswith("create")}

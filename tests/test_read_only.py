@@ -9,7 +9,7 @@ import random
 
 import pytest
 import torch
-from op_table import ALL, MUTEX
+from op_table import ALL, HANDLES, MUTEX
 from support import run_threads
 from torch import Tensor
 
@@ -18,8 +18,8 @@ from caffe2op_atomics import GuardedTensor, ops
 pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
 
 # Declared as written to keep their place in a program.
-READING = {"load", "wait", "notify", "guarded_load", "check_atomic_bool"}
-WRITING = [op for op in ALL if op not in MUTEX and op.name.split(".")[0] not in READING]
+READING = {"load", "wait", "notify", "guarded_load", "check_atomic_bool", "handle_release"}
+WRITING = [op for op in ALL if op not in MUTEX + HANDLES and op.name.split(".")[0] not in READING]
 
 
 ROOM = 2**30  # of addresses, most of which no thread has asked about

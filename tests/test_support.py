@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from bad_arguments import listed, named
-from op_table import ALL, DTYPES, GUARDED, INDEXED, Op
+from op_table import ALL, DTYPES, GUARDED, HANDLES, INDEXED, REGISTRY, Op
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -23,7 +23,13 @@ EVERY_DTYPE = sorted({v for v in vars(torch).values() if isinstance(v, torch.dty
 
 by_op = pytest.mark.parametrize("op", ALL, ids=lambda op: op.name)
 by_op_with_target = pytest.mark.parametrize(
-    "op", [op for op in ALL if not op.name.startswith("create_")], ids=lambda op: op.name
+    "op",
+    [
+        op
+        for op in ALL
+        if op not in HANDLES and not op.name.startswith(("create_", "handle_release"))
+    ],
+    ids=lambda op: op.name,
 )
 
 
@@ -138,6 +144,8 @@ def test_lock_free_are_the_ops_on_targets_and_flags(op):
     support = is_supported(op.name, op.dtypes[0])
     first = [argument.name for argument in op.overload._schema.arguments][:1]
     expected = first in (["target"], ["atomic_bool"]) and op.name not in ("wait", "notify")
+    if op in HANDLES + REGISTRY:
+        expected = op.name in ("handle_load", "handle_store_", "handle_add_", "handle_fetch_add")
     assert support.lock_free == expected
     assert (support.width > 0) == expected
 

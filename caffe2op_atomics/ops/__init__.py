@@ -68,6 +68,16 @@ from .guarded import (
     guarded_load,
     guarded_store_,
 )
+from .handles import (
+    handle,
+    handle_add_,
+    handle_after,
+    handle_fetch_add,
+    handle_guarded_add_,
+    handle_load,
+    handle_release,
+    handle_store_,
+)
 from .indexed import (
     index_add_,
     index_and_,
@@ -105,6 +115,14 @@ __all__ = [
     "guarded_load",
     "guarded_sgd_",
     "guarded_store_",
+    "handle",
+    "handle_add_",
+    "handle_after",
+    "handle_fetch_add",
+    "handle_guarded_add_",
+    "handle_load",
+    "handle_release",
+    "handle_store_",
     "index_add_",
     "index_and_",
     "index_compare_exchange",

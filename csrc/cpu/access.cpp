@@ -2,8 +2,8 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "by_handle.h"
 #include "cells.h"
-#include "guarded_memory.h"
 #include "parallel.h"
 
 namespace atomics::cpu {
@@ -107,12 +107,40 @@ struct CompareExchangeKernel {
   }
 };
 
+// The call says what it expects, for a trace that cannot look.
+struct HandleLoad {
+  static constexpr const char* kName = "handle_load";
+  static std::string name() { return kName; }
+
+  static Tensor call(const Tensor& handle, const std::vector<int64_t>& size, ScalarType dtype) {
+    const HandleUse use(kName, handle);
+    check_is_guarded(kName, *use, false);
+    const View cells("target", use->target);
+    if (dtype != cells.dtype) {
+      fail(kName, "dtype", "be target's, " + dtype_name(cells.dtype), dtype_name(dtype));
+    }
+    if (!std::equal(size.begin(), size.end(), cells.sizes, cells.sizes + cells.dim)) {
+      fail(kName, "size", "be target's shape, " + shape_name(cells.dim, cells.sizes),
+           shape_name(static_cast<int64_t>(size.size()), size.data()));
+    }
+    return LockFree<LoadKernel>::call(use->target);
+  }
+};
+
 using Kernels = TypeList<LoadKernel, StoreKernel, CompareExchangeKernel>;
+using ByHandles = TypeList<HandleLoad, ByHandle<StoreKernel>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
-STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
-STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
+  implement_lock_free(m, Kernels{});
+  implement(m, ByHandles{});
+}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
+  refuse<NegativeView>(m, Joined<Kernels, ByHandles>{});
+}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) {
+  refuse<ConjugateView>(m, Joined<Kernels, ByHandles>{});
+}
 
 }  // namespace atomics::cpu

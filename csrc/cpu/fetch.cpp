@@ -3,8 +3,8 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "by_handle.h"
 #include "cells.h"
-#include "guarded_memory.h"
 #include "update.h"
 
 namespace atomics::cpu {
@@ -79,11 +79,19 @@ struct AddCheckedKernel {
 template <class... Ops>
 auto kernels(TypeList<Ops...>) -> TypeList<FetchKernel<Ops>..., AddBelowKernel, AddCheckedKernel>;
 using Kernels = decltype(kernels(FetchOps{}));
+using ByHandles = TypeList<ByHandle<FetchKernel<Add>>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
-STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
-STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
+  implement_lock_free(m, Kernels{});
+  implement(m, ByHandles{});
+}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
+  refuse<NegativeView>(m, Joined<Kernels, ByHandles>{});
+}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) {
+  refuse<ConjugateView>(m, Joined<Kernels, ByHandles>{});
+}
 
 }  // namespace atomics::cpu

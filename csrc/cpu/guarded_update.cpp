@@ -2,6 +2,7 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "by_handle.h"
 #include "cells.h"
 #include "guarded.h"
 #include "plain.h"
@@ -47,7 +48,18 @@ struct GuardedAdd {
   }
 };
 
-using Kernels = TypeList<GuardedAdd>;
+struct HandleGuardedAdd {
+  static constexpr const char* kName = "handle_guarded_add_";
+  static std::string name() { return kName; }
+
+  static void call(const Tensor& handle, const Tensor& other, double alpha) {
+    const HandleUse use(kName, handle);
+    check_is_guarded(kName, *use, true);
+    GuardedAdd::call(use->mutex, use->target, other, alpha, use->first);
+  }
+};
+
+using Kernels = TypeList<GuardedAdd, HandleGuardedAdd>;
 
 }  // namespace
 

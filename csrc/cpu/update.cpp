@@ -4,8 +4,8 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "by_handle.h"
 #include "cells.h"
-#include "guarded_memory.h"
 
 namespace atomics::cpu {
 
@@ -61,11 +61,19 @@ template <class... Scaled, class... Plain>
 auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
     -> TypeList<ScaledUpdateKernel<Scaled>..., UpdateKernel<Plain>...>;
 using Kernels = decltype(kernels(ScaledUpdateOps{}, UpdateOps{}));
+using ByHandles = TypeList<ByHandle<ScaledUpdateKernel<Add>>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement_lock_free(m, Kernels{}); }
-STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, Kernels{}); }
-STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
+  implement_lock_free(m, Kernels{});
+  implement(m, ByHandles{});
+}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
+  refuse<NegativeView>(m, Joined<Kernels, ByHandles>{});
+}
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) {
+  refuse<ConjugateView>(m, Joined<Kernels, ByHandles>{});
+}
 
 }  // namespace atomics::cpu

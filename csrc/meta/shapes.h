@@ -16,9 +16,7 @@ namespace shim = torch::stable::detail;
 
 // aten::empty_like, contiguous as the results of all our ops are, without looking at the sizes.
 inline Tensor contiguous_like(const Tensor& tensor, ScalarType dtype) {
-  AtenTensorHandle argument = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(tensor.get(), &argument));
-  std::array<StableIValue, 6> stack{shim::from(argument),
+  std::array<StableIValue, 6> stack{shim::from(tensor.share().release()),
                                     shim::from(std::optional<ScalarType>(dtype)),
                                     shim::from(std::nullopt),
                                     shim::from(std::nullopt),

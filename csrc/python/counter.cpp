@@ -1,31 +1,23 @@
 // The cell of a Counter; its words are those of sleepers.h.
+#include "../counter_line.h"
+#include "../sleepers.h"
 #include "common.h"
-#include "sleepers.h"
 
 namespace atomics::python {
 
 namespace {
 
-constexpr size_t kLineBytes = 64;  // a memory of fewer has a value and no sleepers
-
 Cell* cell(PyObject* self) { return reinterpret_cast<Cell*>(self); }  // of this type
 
 // The words of the memory, which was bound as aligned int64.
-struct Words {
-  const Cell* cell;
-  double seconds = 0;  // how long a sleep lasts at most
+struct Words : CounterLine {
+  explicit Words(const Cell* cell, double seconds = 0)
+      : CounterLine{static_cast<int64_t*>(cell->memory)}, bytes(cell->bytes), seconds(seconds) {}
 
-  int64_t* first() const { return static_cast<int64_t*>(cell->memory); }
-  uint32_t* slept_on() const { return reinterpret_cast<uint32_t*>(first() + 2); }  // a futex
+  size_t bytes;
+  double seconds;  // how long a sleep lasts at most
 
-  bool has_sleepers() const { return cell->bytes >= kLineBytes; }
-  std::atomic_ref<int64_t> value() const { return std::atomic_ref<int64_t>(*first()); }
-  std::atomic_ref<uint64_t> awaited() const {
-    // Signed and unsigned integers may be looked at as each other.
-    return std::atomic_ref<uint64_t>(reinterpret_cast<uint64_t*>(first())[1]);
-  }
-  std::atomic_ref<uint32_t> wakes() const { return std::atomic_ref<uint32_t>(*slept_on()); }
-
+  bool has_sleepers() const { return bytes >= kBytes; }
   void sleep_while(uint32_t wakes) const { table->sleep(slept_on(), wakes, seconds); }
   void wake() const { table->wake(slept_on()); }
 };
@@ -79,7 +71,7 @@ PyObject* load(PyObject* self, PyObject*) {
 }
 
 void sleep_until(const Cell* self, int64_t n, double seconds) {
-  if (self->bytes >= kLineBytes) return sleep_below(Words{self, seconds}, n);
+  if (self->bytes >= CounterLine::kBytes) return sleep_below(Words{self, seconds}, n);
   const uint32_t nobody = 0;
   table->sleep(&nobody, 0, seconds);
 }
@@ -101,7 +93,7 @@ PyObject* wait_until(PyObject* self, PyObject* const* args, Py_ssize_t count, Py
     timeout = *parsed;
   }
   // Without words for sleepers, nobody wakes them: they look often.
-  const double slice = cell(self)->bytes < kLineBytes ? 0.001 : kSlice;
+  const double slice = cell(self)->bytes < CounterLine::kBytes ? 0.001 : kSlice;
   const int reached = wait(
       timeout, slice, [&] { return value_of(cell(self)) >= n; },
       [&](double seconds) { sleep_until(cell(self), n, seconds); });

@@ -1,6 +1,6 @@
 // The cell of an AtomicBool: an int32 that is 0 or not, on which those sleep who wait for it.
+#include "../sleepers.h"
 #include "common.h"
-#include "sleepers.h"
 
 namespace atomics::python {
 

@@ -1,11 +1,8 @@
 // Counter and AtomicBool: nobody sleeps on, and what was written before a wake-up is seen after it.
 // Sleeps have no slices here, so that a lost wake-up is a deadlock.
-#include "../../../csrc/python/sleepers.h"
+#include "../../../csrc/sleepers.h"
 
 #include "model.h"
-
-namespace python = atomics::python;
-
 // The memory of a Counter, and it as the library's code sees it.
 struct Line {
   rl::atomic<int64_t> value{0};
@@ -37,7 +34,7 @@ struct Words {
 
 // As `wait` of csrc/python/common.h, without end.
 void wait_until(Line& line, int64_t n) {
-  while (Words{&line}.value().load() < n) python::sleep_below(Words{&line, true}, n);
+  while (Words{&line}.value().load() < n) atomics::sleep_below(Words{&line, true}, n);
 }
 
 // One thread adds twice; one waits for the first addition, one for the second.
@@ -47,9 +44,9 @@ struct OneAdder : rl::test_suite<OneAdder, 3> {
 
   void thread(unsigned i) {
     if (i == 0) {
-      python::add_and_wake(Words{&line}, 1);
+      atomics::add_and_wake(Words{&line}, 1);
       written($) = 1;
-      python::add_and_wake(Words{&line}, 1);
+      atomics::add_and_wake(Words{&line}, 1);
     } else {
       wait_until(line, i);
       if (i == 2) RL_ASSERT(written($) == 1);
@@ -63,7 +60,7 @@ struct TwoAdders : rl::test_suite<TwoAdders, 3> {
 
   void thread(unsigned i) {
     if (i == 0) return wait_until(line, 2);
-    RL_ASSERT(python::add_and_wake(Words{&line}, 1) < 2);
+    RL_ASSERT(atomics::add_and_wake(Words{&line}, 1) < 2);
   }
   void after() { RL_ASSERT(line.value.load(rl::mo_relaxed, $) == 2); }
 };
@@ -82,8 +79,8 @@ struct Flag : rl::test_suite<Flag, 3> {
   void thread(unsigned i) {
     if (i == 0) {
       written($) = 1;
-      python::set_and_wake(Word{&word});
-      python::set_and_wake(Word{&word});
+      atomics::set_and_wake(Word{&word});
+      atomics::set_and_wake(Word{&word});
     } else {
       while (Word{&word}.flag().load() == 0) model::sleep_while(word, 0);
       RL_ASSERT(written($) == 1);

@@ -17,7 +17,7 @@
 
 #include <cstdint>
 
-namespace atomics::python {
+namespace atomics {
 
 inline uint64_t biased(int64_t value) { return static_cast<uint64_t>(value) ^ (uint64_t{1} << 63); }
 
@@ -61,4 +61,4 @@ void set_and_wake(const Word& word) {
   if (word.flag().exchange(1) == 0) word.wake();
 }
 
-}  // namespace atomics::python
+}  // namespace atomics

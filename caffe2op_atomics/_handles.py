@@ -1,0 +1,30 @@
+"""Handles that live as long as the object whose memory they name."""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+from torch import Tensor
+
+_handle = torch.ops.atomics.handle.default
+_handle_guarded = torch.ops.atomics.handle.guarded
+_release = torch.ops.atomics.handle_release.default
+
+# Who sleeps on the target, see csrc/cpu/handles.h.
+NOBODY, OF_COUNTER, OF_FLAG = 0, 1, 2
+
+
+def of_cell(owner: object, cell: Tensor, sleepers: int) -> Tensor:
+    """Return a handle of one element, whose sleepers the ops on it wake."""
+    return _kept(owner, _handle(cell, sleepers))
+
+
+def of_guarded(owner: object, bank: Tensor, target: Tensor, first: int) -> Tensor:
+    """Return a handle of a guarded tensor."""
+    return _kept(owner, _handle_guarded(bank, target, first))
+
+
+def _kept(owner: object, handle: Tensor) -> Tensor:
+    weakref.finalize(owner, _release, handle).atexit = False
+    return handle

@@ -1,0 +1,122 @@
+"""Handles: the form of a few ops that a compiled graph can hold.
+
+A compiler may run an in-place op on a copy of its target. It cannot do so to a tensor that it does
+not see: a handle is a number, in a tensor, that names a tensor of this process. In a compiled
+function the methods of Counter, AtomicBool and GuardedTensor take theirs by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ._operand import Number
+
+_ops = torch.ops.atomics
+
+
+def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Tensor:
+    """Register ``target`` and return its handle.
+
+    The tensor stays alive until :func:`handle_release`, at most 1,048,576 at a time. The handle
+    means it in this process and in those that are forked later; another process registers its own.
+
+    Args:
+        target: a dense CPU tensor of a dtype that :func:`load` takes. It has to stay where it is:
+            after ``share_memory_()``, ``resize_()``, ``set_()`` or ``.data =`` ops on the handle
+            raise. Share it first.
+        mutex: a bank that guards ``target``, for :func:`handle_guarded_add_`; without one, the
+            handle is for the others.
+        first: the mutex of the first byte of target's storage, see
+            :func:`caffe2op_atomics.ops.guarded_add_`.
+
+    Returns:
+        An int64 tensor of no dimension, to pass to compiled functions. Do not write to it.
+
+    Raises:
+        RuntimeError: if ``target`` or ``mutex`` cannot be used so.
+
+    Example:
+        >>> weights = torch.zeros(2)
+        >>> h = handle(weights)
+        >>> handle_add_(h, torch.ones(2))
+        >>> weights
+        tensor([1., 1.])
+        >>> handle_release(h)
+    """
+    if mutex is None:
+        if first != 0:
+            raise TypeError(f"handle: first must be given with a mutex, got {first} without")
+        return _ops.handle.default(target)
+    return _ops.handle.guarded(mutex, target, first)
+
+
+def handle_release(handle: Tensor) -> None:
+    """Forget what ``handle`` names, once no op works on it; ops on it raise from now on.
+
+    Raises:
+        RuntimeError: if it names nothing in this process.
+    """
+    _ops.handle_release.default(handle)
+
+
+def handle_after(handle: Tensor, *tensors: Tensor) -> None:
+    """Have the ops on ``handle`` that follow run after ``tensors`` were calculated.
+
+    A compiler keeps the order of ops on one handle, and does not know that they have to do with
+    anything else. Does nothing outside of compiled graphs, where all runs in order.
+    """
+    _ops.handle_after.default(handle, list(tensors))
+
+
+def handle_load(handle: Tensor, size: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return what is there, as :func:`load`.
+
+    Args:
+        handle: of a tensor without a mutex.
+        size: its shape, which a trace has to know beforehand.
+        dtype: its dtype.
+
+    Raises:
+        RuntimeError: if they are not.
+
+    Example:
+        >>> h = handle(torch.tensor([3, 4]))
+        >>> handle_load(h, [2], torch.int64)
+        tensor([3, 4])
+        >>> handle_release(h)
+    """
+    return _ops.handle_load.default(handle, list(size), dtype)
+
+
+def handle_store_(handle: Tensor, other: Tensor) -> None:
+    """Write ``other``, which broadcasts, as :func:`store_`."""
+    _ops.handle_store_.default(handle, other)
+
+
+def handle_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
+    """Add ``alpha * other``, which broadcasts, as :func:`add_`."""
+    _ops.handle_add_.default(handle, other, alpha)
+
+
+def handle_fetch_add(handle: Tensor, other: Tensor) -> Tensor:
+    """Add ``other`` and return what was there before, as :func:`fetch_add`.
+
+    Args:
+        handle: of a tensor without a mutex.
+        other: of its dtype and shape; it does not broadcast.
+
+    Example:
+        >>> h = handle(torch.tensor(3))
+        >>> handle_fetch_add(h, torch.tensor(1)), handle_fetch_add(h, torch.tensor(1))
+        (tensor(3), tensor(4))
+        >>> handle_release(h)
+    """
+    return _ops.handle_fetch_add.default(handle, other)
+
+
+def handle_guarded_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
+    """Add ``alpha * other``, which broadcasts, as :func:`guarded_add_`, by a guarded handle."""
+    _ops.handle_guarded_add_.default(handle, other, alpha)

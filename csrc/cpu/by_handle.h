@@ -1,0 +1,45 @@
+// The kernels that work on what a handle names: those that work on a tensor, told which one.
+#pragma once
+
+#include "../check.h"
+#include "../register.h"
+#include "guarded_memory.h"
+#include "handles.h"
+
+namespace atomics::cpu {
+
+inline std::string handle_name(const std::string& op) { return "handle_" + op; }
+
+// A handle is of a guarded tensor or of another one: no op takes both.
+inline void check_is_guarded(const char* op, const Registered& registered, bool guarded) {
+  if ((registered.mutex.get() != nullptr) == guarded) return;
+  constexpr const char* kKinds[] = {"of a tensor without a mutex", "of a guarded tensor"};
+  fail(op, "handle", std::string("be ") + kKinds[guarded], std::string("one ") + kKinds[!guarded]);
+}
+
+// Of a lock-free kernel whose first argument is its target.
+template <class Kernel, class Call = decltype(Kernel::call)>
+struct ByHandle;
+
+template <class Kernel, class Result, class... Others>
+struct ByHandle<Kernel, Result(const Tensor&, Others...)> {
+  static std::string name() { return handle_name(Kernel::name()); }
+
+  static Result call(const Tensor& handle, Others... others) {
+    static const std::string op = name();
+    const HandleUse use(op.c_str(), handle);
+    check_is_guarded(op.c_str(), *use, false);
+    if constexpr (std::is_void_v<Result>) {
+      LockFree<Kernel>::call(use->target, others...);
+      use.wake();
+    } else {
+      // What a trace is told: the result has the shape of `other`.
+      check_same_shape(op.c_str(), View("target", use->target), View("other", others...));
+      Result result = LockFree<Kernel>::call(use->target, others...);
+      use.wake();
+      return result;
+    }
+  }
+};
+
+}  // namespace atomics::cpu

@@ -1,0 +1,75 @@
+// The Meta kernels of the ops on handles, see shapes.h. What a handle names is not known in a
+// trace: results are of the shape that the call says, which a run checks.
+#include "shapes.h"
+
+namespace atomics::meta {
+
+namespace {
+
+void check_handle(const char* op, const Tensor& handle) {
+  check_dtype(op, "handle", handle.scalar_type(), TypeList<int64_t>{});
+}
+
+struct HandleLoadShape {
+  static std::string name() { return "handle_load"; }
+  static Tensor call(const Tensor& handle, const std::vector<int64_t>& size, ScalarType dtype) {
+    check_handle("handle_load", handle);
+    check_dtype("handle_load", "dtype", dtype, TypesOf<Load>{});
+    return empty(static_cast<int64_t>(size.size()), size.data(), dtype, DeviceType::Meta);
+  }
+};
+
+struct HandleStoreShape {
+  static std::string name() { return "handle_store_"; }
+  static void call(const Tensor& handle, const Tensor& other) {
+    check_handle("handle_store_", handle);
+    check_dtype("handle_store_", "other", other.scalar_type(), TypesOf<Store>{});
+  }
+};
+
+struct HandleAddShape {
+  static std::string name() { return "handle_add_"; }
+  static void call(const Tensor& handle, const Tensor& other, double alpha,
+                   std::optional<int64_t> seed) {
+    constexpr auto kName = "handle_add_";
+    check_handle(kName, handle);
+    check_dtype(kName, "other", other.scalar_type(), TypesOf<Add>{});
+    check_alpha(kName, other.scalar_type(), alpha);
+    check_seed(kName, other.scalar_type(), seed);
+  }
+};
+
+struct HandleFetchAddShape {
+  static std::string name() { return "handle_fetch_add"; }
+  static Tensor call(const Tensor& handle, const Tensor& other) {
+    check_handle("handle_fetch_add", handle);
+    check_dtype("handle_fetch_add", "other", other.scalar_type(), TypesOf<Add>{});
+    return contiguous_like(other);
+  }
+};
+
+struct HandleGuardedAddShape {
+  static std::string name() { return "handle_guarded_add_"; }
+  static void call(const Tensor& handle, const Tensor& other, double alpha) {
+    constexpr auto kName = "handle_guarded_add_";
+    check_handle(kName, handle);
+    check_dtype(kName, "other", other.scalar_type(), TypesOf<Add>{});
+    check_alpha(kName, other.scalar_type(), alpha);
+  }
+};
+
+struct HandleAfterShape {
+  static std::string name() { return "handle_after"; }
+  static void call(const Tensor& handle, const std::vector<Tensor>&) {
+    check_handle("handle_after", handle);
+  }
+};
+
+using Shapes = TypeList<HandleLoadShape, HandleStoreShape, HandleAddShape, HandleFetchAddShape,
+                        HandleGuardedAddShape, HandleAfterShape>;
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, Meta, m) { implement(m, Shapes{}); }
+
+}  // namespace atomics::meta
