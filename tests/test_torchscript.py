@@ -1,16 +1,23 @@
-"""script, trace, save, load and freeze keep the ops and the shared state."""
+"""Scripted, traced, frozen, optimized, saved and loaded modules keep ops and shared state."""
 
 from __future__ import annotations
-
-import io
 
 import pytest
 import torch
 from op_table import FLOATS, INTEGERS
+from scripted import FREEZING, WAYS, save_and_load
 from support import run_threads
 from torch import Tensor
 
+from caffe2op_atomics import Counter
+
 ops = torch.ops.atomics
+X = torch.ones(2)
+
+by_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+by_freezing = pytest.mark.parametrize("way", [WAYS[way] for way in FREEZING], ids=FREEZING)
+# Through a file, or not.
+by_load = pytest.mark.parametrize("load", [lambda script: script, save_and_load], ids=["", "load"])
 
 
 class Counting(torch.nn.Module):
@@ -26,46 +33,46 @@ class Counting(torch.nn.Module):
         return x * 2, old, torch.ops.atomics.check_atomic_bool(self.stop)
 
 
-def reload(scripted):
-    file = io.BytesIO()
-    torch.jit.save(scripted, file)
-    file.seek(0)
-    return torch.jit.load(file)
-
-
-def traced(module):
-    return torch.jit.trace(module, torch.ones(2), check_trace=False)
-
-
-WAYS = {
-    "script": torch.jit.script,
-    "trace": traced,
-    "script, save, load": lambda module: reload(torch.jit.script(module)),
-    "script, freeze": lambda module: torch.jit.freeze(torch.jit.script(module.eval())),
-    "script, freeze, save, load": lambda module: reload(
-        torch.jit.freeze(torch.jit.script(module.eval()))
-    ),
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_module_counts_every_call(way):
-    module = WAYS[way](Counting())
-    start = 2 if way == "trace" else 0  # tracing runs the module once
+@by_way
+@by_load
+def test_module_counts_every_call(way, load):
+    module = Counting()
+    script = load(way(module, X))
+    start = module.count.item()  # tracing runs the module once
     for call in range(3):
-        doubled, old, stop = module(torch.ones(2))
+        doubled, old, stop = script(X)
         assert doubled.tolist() == [2, 2]
         assert old.item() == start + 2 * call + 1
         assert stop.tolist() == [False]
 
 
-def test_frozen_module_sees_the_flag_change():
-    module = Counting().eval()
-    frozen = torch.jit.freeze(torch.jit.script(module))
+@by_way
+def test_loaded_module_counts_in_a_copy_until_it_is_given_a_tensor(way):
+    module, counter = Counting(), Counter()
+    script = way(module, X)
+    loaded = save_and_load(script)
+    before = module.count.item()
+    loaded(X)
+    assert module.count.item() == before
+    loaded.count = counter.tensor
+
+    def call(_: int) -> None:
+        for _ in range(500):
+            loaded(X)
+
+    run_threads(2, call)
+    assert counter.value == 2 * 2 * 500
+    assert module.count.item() == before
+
+
+@by_freezing
+@by_load
+def test_frozen_module_sees_the_flag_change(way, load):
+    script = load(way(Counting(), X))
     seen = []
     for _ in range(3):
-        seen.append(frozen(torch.ones(1))[2].item())
-        ops.conditional_set_atomic_bool(module.stop, torch.tensor(True))
+        seen.append(script(X)[2].item())
+        ops.conditional_set_atomic_bool(script.stop, torch.tensor(True))
     assert seen == [False, True, True]
 
 
@@ -164,20 +171,3 @@ def test_lock_and_unlock_stay_around_what_they_guard():
     accounts = torch.zeros(2, dtype=torch.int64)
     mutex = ops.create_mutex()
     assert all(run_threads(3, lambda _: transfer(mutex, accounts, 2000)))
-
-
-@torch.jit.script
-def step_twice(
-    mutex: Tensor, params: list[Tensor], grads: list[Tensor], steps: Tensor
-) -> list[Tensor]:
-    for _ in range(2):
-        torch.ops.atomics.guarded_sgd_(mutex, params[:], grads[:], [], steps, [0], lr=1.0)
-    return params
-
-
-def test_steps_on_copies_of_lists_are_all_made():
-    """torch would take the tensors out of the lists themselves."""
-    params, steps = [torch.zeros(3)], torch.zeros(1, dtype=torch.int64)
-    after = step_twice(ops.create_mutex(), params, [torch.ones(3)], steps)
-    assert after[0].tolist() == params[0].tolist() == [-2] * 3
-    assert steps.tolist() == [2]
