@@ -1,6 +1,8 @@
-# make demo    what this is good for, in about a minute
-# make test    lint and the whole test suite
-# make verify  what takes longer than a test: models, sanitizers, storms; writes docs/verification.md
+# make demo     what this is good for, in about a minute
+# make test     lint and the whole test suite
+# make serving  a TorchScript model served from C++, its requests counted exactly
+# make verify   what takes longer than a test: models, sanitizers, storms; writes
+#               docs/verification.md
 # PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
 # into which everything in requirements-dev.txt is installed.
 PYTHON ?= python3
@@ -13,16 +15,20 @@ ABI_VENV ?= .venv-abi
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h')
 CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp tests/verify/*/*.cpp tests/verify/*/*.h)
+CXX_FILES += $(wildcard examples/*/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo test verify lint format bench wheel test-abi clean
+.PHONY: demo test serving verify lint format bench wheel test-abi clean
 
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
 
 test: lint
 	$(BIN)/python -m pytest
+
+serving: $(PACKAGE)
+	$(BIN)/python examples/serving_cpp/serving.py
 
 verify: $(PACKAGE)
 	$(BIN)/python tests/verify/run.py --write

@@ -7,6 +7,7 @@ timeout, never left behind. And the check that a refused call changed nothing.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 TIMEOUT = 60
+
+_COMPILER = os.environ.get("CXX", "c++").split()[0]
+needs_compiler = pytest.mark.skipif(
+    shutil.which(_COMPILER) is None, reason=f"there is no C++ compiler, {_COMPILER}"
+)
 
 START_METHODS = ["fork", "spawn", "forkserver"]
 STRATEGIES = ["file_descriptor", "file_system"]

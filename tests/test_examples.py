@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import needs_compiler
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,6 +90,19 @@ def test_embeddings(options, tmp_path):
     short = ("--epochs", "1", "--words", "100000")
     out = run("examples/embeddings.py", *short, "--out", str(tmp_path), *options)
     assert "Each word of the text was trained on exactly once" in out
+
+
+@needs_compiler
+@pytest.mark.timeout(240)
+def test_serving_cpp(tmp_path):
+    options = ("--requests", "200000", "--out", str(tmp_path))
+    out = run("examples/serving_cpp/serving.py", *options)
+    ours = out.split("torch.ops.atomics.add_")[1]
+    assert "counted 200000, lost 0\n" in ours
+    seen = [int(count.replace(",", "")) for count in re.findall(r"sidecar: ([\d,]+)", ours)]
+    assert seen == sorted(seen)
+    assert seen[-1] == 200_000
+    assert any(0 < count < 200_000 for count in seen)  # live
 
 
 def test_benchmark_of_the_usual_ways():

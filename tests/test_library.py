@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils import cpp_extension
 
 import caffe2op_atomics
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "serving_cpp"))
+from _build import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,20 +63,7 @@ def test_import_error_lists_causes_and_versions(tmp_path, content, cause):
 
 def test_cpp_program_loads_the_library(tmp_path):
     program = tmp_path / "host"
-    library_dirs = cpp_extension.library_paths()
-    run(
-        "c++",
-        "-std=c++20",
-        *(f"-isystem{path}" for path in cpp_extension.include_paths()),
-        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
-        Path(__file__).parent / "host.cpp",
-        "-o",
-        program,
-        *(flag for path in library_dirs for flag in (f"-L{path}", f"-Wl,-rpath,{path}")),
-        "-ltorch",
-        "-ltorch_cpu",
-        "-lc10",
-    )
+    build(Path(__file__).parent / "host.cpp", program)
     assert run(program, caffe2op_atomics.library_path()) == "0 5 12\n"
 
 
