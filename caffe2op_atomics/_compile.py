@@ -7,7 +7,6 @@ at once if it already is.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
@@ -88,18 +87,22 @@ def _substitute() -> None:
 
 
 class _DynamoFinder(MetaPathFinder):
-    """Finds nothing itself: it has :func:`_prepare_dynamo` run after dynamo's own import."""
+    """Finds nothing itself: it has :func:`_prepare_dynamo` run after dynamo's own import.
+
+    It stays for good: a list that shrinks hides a finder from another thread's import.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != _DYNAMO:
             return None
-        sys.meta_path.remove(self)
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            sys.meta_path.insert(0, self)  # dynamo's import may fail, and be tried again
+        found = (
+            finder.find_spec(fullname, path, target)
+            for finder in sys.meta_path
+            if finder is not self and hasattr(finder, "find_spec")
+        )
+        spec = next(filter(None, found), None)
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
@@ -107,7 +110,6 @@ class _DynamoFinder(MetaPathFinder):
         def exec_module(module: ModuleType) -> None:
             execute(module)
             _prepare_dynamo()
-            sys.meta_path.remove(self)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

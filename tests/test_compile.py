@@ -187,6 +187,18 @@ IMPORTS = {
 }
 
 
+def test_import_of_dynamo_hides_no_finder_from_a_thread_that_imports_meanwhile():
+    script = """
+import sys, torch, caffe2op_atomics
+finders = list(sys.meta_path)
+meanwhile = iter(sys.meta_path)
+next(meanwhile)
+import torch._dynamo
+assert list(meanwhile)[: len(finders) - 1] == finders[1:]
+    """
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=100)
+
+
 @pytest.mark.parametrize("order", IMPORTS)
 def test_guard_works_whichever_is_imported_first(order):
     script = textwrap.dedent(IMPORTS[order]) + textwrap.dedent(
