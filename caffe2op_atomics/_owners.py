@@ -13,6 +13,7 @@ import fcntl
 import gc
 import os
 import struct
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.reduction import DupFd, ForkingPickler
@@ -25,6 +26,16 @@ from . import _guarded_memory
 from ._shared_file import DIRECTORY, PREFIX
 
 _owner_of: dict[int, weakref.ref[object]] = {}  # by the address of the storage
+# Of that table. Re-entrant, because what is collected under it may make an owner when it ends.
+_table_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _table_lock  # another thread of a forked child's parent may have held it
+    _table_lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Claim:
@@ -59,28 +70,28 @@ def claim(owner: object, tensors: Sequence[Tensor]) -> Claim | str:
     It has to keep the claim.
     """
     addresses = _addresses(tensors)
-    other = _owner_here(addresses)
-    if other is not None:
+    if _owner_here(addresses) is not None:
         # One in a cycle, as with a trainer that refers to itself: nobody may have it any more.
-        del other
         gc.collect()
+    with _table_lock:
         other = _owner_here(addresses)
-    if other is not None:
-        return f"{type(other).__name__} in this process"
-    made = _lock(addresses)
-    if made is None:
-        return "an object in another process"
-    adopt(owner, tensors)
+        if other is not None:
+            return f"{type(other).__name__} in this process"
+        made = _lock(addresses)
+        if made is None:
+            return "an object in another process"
+        adopt(owner, tensors)
     return made
 
 
 def adopt(owner: object, tensors: Sequence[Tensor]) -> None:
     """Note that ``owner``, which arrived from another process, owns the tensors' memory."""
-    for address, of_dead in list(_owner_of.items()):
-        if of_dead() is None:
-            _owner_of.pop(address, None)  # another thread may be here too
-    for address in _addresses(tensors):
-        _owner_of[address] = weakref.ref(owner)
+    with _table_lock:
+        for address, of_dead in list(_owner_of.items()):
+            if of_dead() is None:
+                _owner_of.pop(address, None)
+        for address in _addresses(tensors):
+            _owner_of[address] = weakref.ref(owner)
     _guarded_memory.note(owner, tensors)
 
 

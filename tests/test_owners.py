@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 import torch
 import torch.multiprocessing as mp
-from support import START_METHODS, TIMEOUT
+from support import START_METHODS, TIMEOUT, run_threads
 from torch import nn
 
-from caffe2op_atomics import GuardedTensor, optim
+from caffe2op_atomics import GuardedTensor, _owners, optim
 
 
 def hold(owners, here, leave):
@@ -41,6 +43,27 @@ def test_a_receiver_owns_memory_when_the_maker_is_gone(start_method):
         worker.join(TIMEOUT)
     optim.SGD(model.parameters())
     GuardedTensor(tensor)
+
+
+def test_of_several_threads_one_becomes_the_owner(monkeypatch):
+    # Without locks on a file the table alone decides.
+    monkeypatch.setattr(_owners, "_lock", lambda _: _owners.Claim(None))
+    monkeypatch.setattr(gc, "collect", int)  # takes long, and there is no cycle
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def guard(_: int, tensor: torch.Tensor) -> GuardedTensor | None:
+        try:
+            return GuardedTensor(tensor)
+        except RuntimeError:
+            return None
+
+    try:
+        for _ in range(300):
+            owners = run_threads(3, guard, torch.zeros(4).share_memory_())
+            assert len([owner for owner in owners if owner is not None]) == 1
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def start_a_program(owners, programs):
