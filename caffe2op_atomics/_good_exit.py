@@ -9,32 +9,30 @@ from collections.abc import Callable
 
 Call = Callable[[], object]
 
-_calls: set[Call] = set()
-_pid = 0
+_calls: dict[int, set[Call]] = {}  # by pid: a forked child's parent makes its own
 
 
 def add(call: Call) -> None:
     """Have ``call`` called once at the end."""
-    global _pid
-    if _pid != os.getpid():
-        _calls.clear()  # a forked child's parent makes them itself
-        _pid = os.getpid()
+    new: set[Call] = set()
+    calls = _calls.setdefault(os.getpid(), new)  # of several threads, one registers its set
+    if calls is new:
         # Not atexit, which the children of multiprocessing do not come to, and at which the
         # exception of those would not be in flight any more.
-        multiprocessing.util.Finalize(None, _run, exitpriority=10)
-    _calls.add(call)
+        multiprocessing.util.Finalize(None, _run, (new,), exitpriority=10)
+    calls.add(call)
 
 
 def remove(call: Call) -> None:
     """Take ``call`` back."""
-    _calls.discard(call)
+    _calls.get(os.getpid(), set()).discard(call)
 
 
-def _run() -> None:
+def _run(calls: set[Call]) -> None:
     # In flight in a child; in the main process it was printed before.
     error = sys.exc_info()[1]
     if error is None:
         error = getattr(sys, "last_value", None)
     if error is None or (isinstance(error, SystemExit) and not error.code):
-        for call in list(_calls):
+        for call in list(calls):
             call()
