@@ -29,7 +29,7 @@ except ImportError as error:
 
 ROOT = Path(__file__).parent
 LIBRARY = "caffe2op_atomics.libatomics"
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable ABI yet
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # abi3 is not for those
 FLAGS = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
 FLAGS += [f"-ffile-prefix-map={ROOT}/="]  # errors name no folder of the machine that built it
 

@@ -20,15 +20,21 @@ bool bind(Cell* self, const char* name, PyObject* args) {
   void* address = nullptr;
   Py_ssize_t bytes = 0;
   if (!parse_binding(args, address, bytes)) return false;
-  if (self->memory != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "an object is bound to its memory once");
+  std::atomic_ref<size_t> claimed(self->bytes);
+  size_t unclaimed = 0;
+  if (!claimed.compare_exchange_strong(unclaimed, static_cast<size_t>(bytes))) {
+    raise_bound();
     return false;
   }
   fast::Error error;
-  self->memory = table->map(name, address, static_cast<size_t>(bytes), &error);
-  self->bytes = static_cast<size_t>(bytes);
-  if (self->memory == nullptr) raise(error);
-  return self->memory != nullptr;
+  void* const memory = table->map(name, address, static_cast<size_t>(bytes), &error);
+  if (memory == nullptr) {
+    claimed.store(0);
+    raise(error);
+    return false;
+  }
+  std::atomic_ref<void*>(self->memory).store(memory, std::memory_order_release);
+  return true;
 }
 
 void free_object(PyObject* self) {

@@ -26,11 +26,18 @@ extern PyType_Spec flag_spec;
 extern PyType_Spec mutex_spec;
 
 // A cell in shared memory, seen through a mapping that is the object's own for life.
+//
+// Threads may bind it at once, where there is no GIL: the one that sets `bytes` does. Who sees
+// `memory`, which follows, sees `bytes` as well.
 struct Cell {
   PyObject ob_base;
   void* memory;  // null until bound
   size_t bytes;
 };
+
+inline bool is_bound(Cell* self) {
+  return std::atomic_ref<void*>(self->memory).load(std::memory_order_acquire) != nullptr;
+}
 
 inline PyObject* raise(const fast::Error& error) {
   PyErr_SetString(PyExc_RuntimeError, error.text);
@@ -39,6 +46,11 @@ inline PyObject* raise(const fast::Error& error) {
 
 inline PyObject* raise_unbound() {
   PyErr_SetString(PyExc_RuntimeError, "an object that was not initialised holds nothing");
+  return nullptr;
+}
+
+inline PyObject* raise_bound() {
+  PyErr_SetString(PyExc_RuntimeError, "an object is bound to its memory once");
   return nullptr;
 }
 

@@ -25,19 +25,19 @@ PyObject* bind_flag(PyObject* self, PyObject* args) {
 }
 
 PyObject* set(PyObject* self, PyObject*) {
-  if (cell(self)->memory == nullptr) return raise_unbound();
+  if (!is_bound(cell(self))) return raise_unbound();
   set_and_wake(Word{cell(self)->memory});
   return Py_NewRef(Py_None);
 }
 
 PyObject* clear(PyObject* self, PyObject*) {
-  if (cell(self)->memory == nullptr) return raise_unbound();
+  if (!is_bound(cell(self))) return raise_unbound();
   flag_of(self).store(0);
   return Py_NewRef(Py_None);
 }
 
 int truth(PyObject* self) {
-  if (cell(self)->memory == nullptr) return raise_unbound(), -1;
+  if (!is_bound(cell(self))) return raise_unbound(), -1;
   return flag_of(self).load() != 0;
 }
 
@@ -53,7 +53,7 @@ PyObject* set_if(PyObject* self, PyObject* condition) {
 }
 
 PyObject* wait_for(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  if (cell(self)->memory == nullptr) return raise_unbound();
+  if (!is_bound(cell(self))) return raise_unbound();
   PyObject* limit = Py_None;
   if (!parse("wait", args, count, names, {"timeout"}, &limit)) return nullptr;
   const auto seconds = parse_seconds("wait", limit);

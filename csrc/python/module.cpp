@@ -40,7 +40,7 @@ PyMethodDef functions[] = {{"connect", connect, METH_VARARGS, nullptr},
                            {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef_Slot slots[] = {{Py_mod_exec, slot(execute)},
-#ifdef Py_mod_gil
+#ifdef Py_mod_gil  // not in the limited API of 3.10, which needs a GIL anyway
                             {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
                             {0, nullptr}};

@@ -10,14 +10,15 @@ namespace {
 
 struct Object {
   PyObject ob_base;
-  fast::Mutex* mutex;  // null until bound
+  fast::Mutex* mutex;  // null until bound, by one of the threads that try
 };
 
 // What the locking functions of the table return.
 enum Status { kError = -1, kNotAcquired = 0, kAcquired = 1, kOwnerDied = 2 };
 
 fast::Mutex* mutex_of(PyObject* self) {
-  auto* const mutex = reinterpret_cast<Object*>(self)->mutex;  // of this type
+  auto* const object = reinterpret_cast<Object*>(self);  // of this type
+  auto* const mutex = std::atomic_ref<fast::Mutex*>(object->mutex).load(std::memory_order_acquire);
   if (mutex == nullptr) raise_unbound();
   return mutex;
 }
@@ -27,13 +28,15 @@ PyObject* bind_mutex(PyObject* self, PyObject* args) {
   Py_ssize_t bytes = 0;
   if (!parse_binding(args, address, bytes)) return nullptr;
   auto* const object = reinterpret_cast<Object*>(self);  // of this type
-  if (object->mutex != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "an object is bound to its memory once");
-    return nullptr;
-  }
   fast::Error error;
-  object->mutex = table->open("Mutex", address, &error);
-  return object->mutex == nullptr ? raise(error) : Py_NewRef(Py_None);
+  fast::Mutex* const mutex = table->open("Mutex", address, &error);
+  if (mutex == nullptr) return raise(error);
+  fast::Mutex* unbound = nullptr;
+  if (!std::atomic_ref<fast::Mutex*>(object->mutex).compare_exchange_strong(unbound, mutex)) {
+    table->close(mutex);
+    return raise_bound();
+  }
+  return Py_NewRef(Py_None);
 }
 
 void dealloc(PyObject* self) {
