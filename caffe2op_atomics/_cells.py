@@ -23,7 +23,8 @@ def _reason() -> str | None:
     try:
         fast = importlib.import_module(f"{__package__}._fast")
         fast.connect(_library.library_path())
-    except ImportError as error:
+    # SystemError: a free-threaded interpreter found what was built for one with a GIL.
+    except (ImportError, SystemError) as error:
         return str(error)
     return None
 
