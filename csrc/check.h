@@ -55,4 +55,9 @@ void check_no_overlap(const char* op, const View& target, const View& other);
 // All of the above that a target with broadcasting operands of its dtype needs, in order.
 void check_elementwise(const char* op, const View& target, std::initializer_list<View> others);
 
+// For tests: is told of each tensor argument whose memory an op is about to touch.
+using Told = void(const char* op, const char* argument, const void* address);
+
 }  // namespace atomics
+
+extern "C" __attribute__((visibility("default"))) void atomics_tell_memory(atomics::Told* told);
