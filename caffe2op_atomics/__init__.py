@@ -17,7 +17,7 @@ from . import _library
 
 _library.load()
 
-from . import _compile, caffe2, ops, optim  # noqa: E402  (they use the ops that were just loaded)
+from . import _compile, _refusals, caffe2, ops, optim  # noqa: E402  (of what was just loaded)
 from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
 from ._support import Support, is_supported  # noqa: E402
@@ -29,6 +29,7 @@ from .mutex import Mutex, OwnerDiedError  # noqa: E402
 from .names import NameInfo, list_names, unlink_name  # noqa: E402
 from .sampler import SharedBatchSampler  # noqa: E402
 
+_refusals.install()
 _compile.install()
 
 __version__ = "0.1.0"

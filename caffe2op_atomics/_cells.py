@@ -33,8 +33,8 @@ def _reason() -> str | None:
 WHY_SLOW = _reason()
 
 if TYPE_CHECKING or WHY_SLOW is None:
-    from ._fast import CounterCell, FlagCell, MutexCell
+    from ._fast import CounterCell, FlagCell, MutexCell, set_exporting
 else:
-    from ._slow_cells import CounterCell, FlagCell, MutexCell
+    from ._slow_cells import CounterCell, FlagCell, MutexCell, set_exporting
 
-__all__ = ["WHY_SLOW", "CounterCell", "FlagCell", "MutexCell"]
+__all__ = ["WHY_SLOW", "CounterCell", "FlagCell", "MutexCell", "set_exporting"]

@@ -16,19 +16,11 @@ from typing import Any
 
 import torch
 
-from . import _library, _traced
-from ._cells import WHY_SLOW, CounterCell, FlagCell
+from . import _library, _refusals, _traced
+from ._cells import WHY_SLOW, CounterCell, FlagCell, set_exporting
 from .counter import Counter
 
 _DYNAMO = "torch._dynamo"
-_FOR_GRAPHS = {
-    "handle_after",
-    "handle_load",
-    "handle_store_",
-    "handle_add_",
-    "handle_fetch_add",
-    "handle_guarded_add_",
-}
 
 
 def install() -> None:
@@ -43,27 +35,19 @@ def _prepare_dynamo() -> None:
     namespace = getattr(torch.ops, _library.NAMESPACE)
     for name in {name.split(".")[0] for name in _library.op_names()}:
         packet = getattr(namespace, name)
-        if name in _FOR_GRAPHS:
+        if name in _refusals.FOR_GRAPHS:
             continue
         for op in (packet, *(getattr(packet, overload) for overload in packet.overloads())):
             torch._dynamo.disallow_in_graph(op)
             # As torch.compiler.disable(reason=...) marks a function, which an op is not: without
             # it, dynamo warns of the break and does not say why.
             op._torchdynamo_disable = True
-            op._torchdynamo_disable_msg = _reason(name)
+            op._torchdynamo_disable_msg = _refusals.reason(name)
     # dynamo knows the optimizers of torch by heart, and takes ours for such.
     torch._dynamo.trace_rules.add(f"{__package__}.optim")
+    _refusals.install_in_compiler()
     _substitute()
-
-
-def _reason(name: str) -> str:
-    if name.startswith("mutex_") or name == "create_mutex":
-        return f"{name}: a lock has no place in a graph, which would move reads and writes past it"
-    form = "" if f"handle_{name}" not in _FOR_GRAPHS else f", as ops.handle_{name} is one"
-    return (
-        f"{name} must run on the caller's own memory, and a graph may run it on a copy; for one "
-        f"graph, use the methods of Counter, AtomicBool and GuardedTensor, or ops on handles{form}"
-    )
+    _watch_exports()
 
 
 def _substitute() -> None:
@@ -84,6 +68,19 @@ def _substitute() -> None:
     # It takes no substitute for an operator in C.
     Counter.__iadd__ = _traced.add_in_place  # type: ignore[method-assign,assignment]
     Counter.__isub__ = _traced.subtract_in_place  # type: ignore[method-assign,assignment]
+
+
+class _Compiler(ModuleType):
+    """torch.compiler, which tells the fast path of exports."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "_is_exporting_flag":
+            set_exporting(bool(value))
+
+
+def _watch_exports() -> None:
+    torch.compiler.__class__ = _Compiler
 
 
 class _DynamoFinder(MetaPathFinder):

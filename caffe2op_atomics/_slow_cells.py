@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from . import _traced
 from ._arguments import errors_of
 from ._shared import SharedObject
 
@@ -42,6 +43,10 @@ _LOOK = 0.001  # seconds between two looks of those whom nobody wakes
 
 _CounterT = TypeVar("_CounterT", bound="CounterCell")
 _MutexT = TypeVar("_MutexT", bound="MutexCell")
+
+
+def set_exporting(on: bool, /) -> None:
+    """Nothing to do: ops are seen by what traces them."""
 
 
 class _Bound(SharedObject):
@@ -117,14 +122,20 @@ class CounterCell(_Bound):
 
     def next(self) -> int:
         """Add 1 and return the value before: a ticket that nobody else gets."""
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.next_ticket(self)
         return int(_fetch_add(self._word(), 1))
 
     def fetch_add(self, n: int, /) -> int:
         """Add ``n`` and return the value before."""
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.fetch_add(self, n)
         return int(_fetch_add(self._word(), _int64(n)))
 
     def fetch_sub(self, n: int, /) -> int:
         """Subtract ``n`` and return the value before."""
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.fetch_sub(self, n)
         return int(_fetch_sub(self._word(), _int64(n)))
 
     def __iadd__(self: _CounterT, n: int, /) -> _CounterT:
@@ -136,6 +147,8 @@ class CounterCell(_Bound):
         return self
 
     def _load(self) -> int:
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.load(self)
         return int(_load(self._word()))
 
     def wait_until(self, n: int, timeout: float | None = None) -> bool:
@@ -156,14 +169,20 @@ class FlagCell(_Bound):
 
     def set(self) -> None:
         """Make the flag true, and wake who waits."""
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.set_flag(self)
         _set(self._now(), _TRUE)
 
     def clear(self) -> None:
         """Make the flag false."""
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.clear_flag(self)
         _store(self._now(), 0)
 
     def is_set(self) -> bool:
         """Return whether the flag is true."""
+        if torch.compiler.is_dynamo_compiling():
+            return _traced.is_set(self)
         return bool(_load(self._now()))
 
     def set_if(self, condition: bool | torch.Tensor, /) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from . import _library
+from . import _library, _refusals
 
 # No op is defined on it.
 _REFUSED = torch.complex64
@@ -156,6 +156,8 @@ def _device_type(device: str | torch.device) -> str:
 
 
 def _has_kernel(overload: Any, device: str) -> bool:
+    if device == "meta" and _refusals.returns_numbers(overload):
+        return False  # what is there refuses
     try:
         key = torch._C._dispatch_key_for_device(device)
     except RuntimeError:  # a device that has no tensors

@@ -14,22 +14,22 @@ from torch import Tensor
 from .ops._operand import Number, operand
 
 if TYPE_CHECKING:
-    from .atomic_bool import AtomicBool
+    from ._shared import SharedObject
     from .counter import Counter
     from .guarded_tensor import GuardedTensor
 
 _ops = torch.ops.atomics
 
 
-def next_ticket(self: Counter) -> int:
+def next_ticket(self: SharedObject) -> int:
     return fetch_add(self, 1)
 
 
-def fetch_add(self: Counter, n: int, /) -> int:
+def fetch_add(self: SharedObject, n: int, /) -> int:
     return _number(_ops.handle_fetch_add.default(self._handle, torch.full((), n)))
 
 
-def fetch_sub(self: Counter, n: int, /) -> int:
+def fetch_sub(self: SharedObject, n: int, /) -> int:
     return fetch_add(self, -n)
 
 
@@ -43,19 +43,19 @@ def subtract_in_place(self: Counter, n: int, /) -> Counter:
     return self
 
 
-def load(self: Counter) -> int:
+def load(self: SharedObject) -> int:
     return _number(_ops.handle_load.default(self._handle, [], torch.int64))
 
 
-def set_flag(self: AtomicBool) -> None:
+def set_flag(self: SharedObject) -> None:
     _ops.handle_store_.default(self._handle, torch.ones((), dtype=torch.int32))
 
 
-def clear_flag(self: AtomicBool) -> None:
+def clear_flag(self: SharedObject) -> None:
     _ops.handle_store_.default(self._handle, torch.zeros((), dtype=torch.int32))
 
 
-def is_set(self: AtomicBool) -> bool:
+def is_set(self: SharedObject) -> bool:
     return _number(_ops.handle_load.default(self._handle, [], torch.int32)) != 0
 
 

@@ -135,7 +135,7 @@ def test_meta_is_for_tracing(op):
         op.overload(*arguments, **op.keywords, **device)
     else:
         assert support.why == f"{op.name} has no kernel for meta in this build"
-        with pytest.raises(NotImplementedError):
+        with pytest.raises((NotImplementedError, RuntimeError)):
             op.overload(*arguments)
 
 

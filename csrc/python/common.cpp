@@ -6,6 +6,7 @@
 namespace atomics::python {
 
 const fast::Table* table = nullptr;
+std::atomic<unsigned long> exporting = 0;
 
 bool parse_binding(PyObject* args, void*& address, Py_ssize_t& bytes) {
   PyObject* pointer = nullptr;

@@ -44,14 +44,14 @@ PyObject* bind_counter(PyObject* self, PyObject* args) {
 }
 
 PyObject* next(PyObject* self, PyObject*) {
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   return PyLong_FromLongLong(add(cell(self), 1));
 }
 
 template <bool kSubtract>
 PyObject* fetch(PyObject* self, PyObject* number) {
   int64_t n = 0;
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   if (!parse_int64(number, n)) return nullptr;
   return PyLong_FromLongLong(add(cell(self), kSubtract ? negated(n) : n));
 }
@@ -59,14 +59,14 @@ PyObject* fetch(PyObject* self, PyObject* number) {
 template <bool kSubtract>
 PyObject* in_place(PyObject* self, PyObject* number) {
   int64_t n = 0;
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   if (!parse_int64(number, n)) return nullptr;
   add(cell(self), kSubtract ? negated(n) : n);
   return Py_NewRef(self);
 }
 
 PyObject* load(PyObject* self, PyObject*) {
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   return PyLong_FromLongLong(value_of(cell(self)));
 }
 
@@ -77,7 +77,7 @@ void sleep_until(const Cell* self, int64_t n, double seconds) {
 }
 
 PyObject* wait_until(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   PyObject* values[2] = {nullptr, nullptr};
   if (!parse("wait_until", args, count, names, {"n", "timeout"}, values)) return nullptr;
   if (values[0] == nullptr) {

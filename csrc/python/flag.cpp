@@ -25,19 +25,19 @@ PyObject* bind_flag(PyObject* self, PyObject* args) {
 }
 
 PyObject* set(PyObject* self, PyObject*) {
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   set_and_wake(Word{cell(self)->memory});
   return Py_NewRef(Py_None);
 }
 
 PyObject* clear(PyObject* self, PyObject*) {
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   flag_of(self).store(0);
   return Py_NewRef(Py_None);
 }
 
 int truth(PyObject* self) {
-  if (!is_bound(cell(self))) return raise_unbound(), -1;
+  if (!may_use(cell(self))) return -1;
   return flag_of(self).load() != 0;
 }
 
@@ -53,7 +53,7 @@ PyObject* set_if(PyObject* self, PyObject* condition) {
 }
 
 PyObject* wait_for(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  if (!is_bound(cell(self))) return raise_unbound();
+  if (!may_use(cell(self))) return nullptr;
   PyObject* limit = Py_None;
   if (!parse("wait", args, count, names, {"timeout"}, &limit)) return nullptr;
   const auto seconds = parse_seconds("wait", limit);

@@ -24,6 +24,14 @@ PyObject* connect(PyObject*, PyObject* args) {
   return Py_NewRef(Py_None);
 }
 
+// Whether the calling thread exports.
+PyObject* set_exporting(PyObject*, PyObject* on) {
+  const int is = PyObject_IsTrue(on);
+  if (is < 0) return nullptr;
+  exporting.store(is == 0 ? 0 : PyThread_get_thread_ident(), std::memory_order_relaxed);
+  return Py_NewRef(Py_None);
+}
+
 int execute(PyObject* module) {
   for (PyType_Spec* spec : {&counter_spec, &flag_spec, &mutex_spec}) {
     PyObject* const type = PyType_FromSpec(spec);
@@ -37,6 +45,7 @@ int execute(PyObject* module) {
 }
 
 PyMethodDef functions[] = {{"connect", connect, METH_VARARGS, nullptr},
+                           {"set_exporting", set_exporting, METH_O, nullptr},
                            {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef_Slot slots[] = {{Py_mod_exec, slot(execute)},

@@ -20,7 +20,7 @@ fast::Mutex* mutex_of(PyObject* self) {
   auto* const object = reinterpret_cast<Object*>(self);  // of this type
   auto* const mutex = std::atomic_ref<fast::Mutex*>(object->mutex).load(std::memory_order_acquire);
   if (mutex == nullptr) raise_unbound();
-  return mutex;
+  return mutex == nullptr || may_run() ? mutex : nullptr;
 }
 
 PyObject* bind_mutex(PyObject* self, PyObject* args) {
