@@ -7,6 +7,9 @@ import operator
 from collections.abc import Iterator
 from numbers import Real
 
+import torch
+from torch import Tensor
+
 _MOST = 2**63 - 1
 
 
@@ -51,3 +54,33 @@ def errors_of(op: str, method: str) -> Iterator[None]:
         if name != op:
             raise
         raise RuntimeError(f"{method}: {rule}") from None
+
+
+def check_dense(name: str, tensor: Tensor) -> None:
+    """Raise unless the elements of a tensor are all there is in its memory.
+
+    Raises:
+        RuntimeError: if it is sparse, nested, quantized or of a foreign layout.
+    """
+    if tensor.is_nested:
+        got = "a nested one"
+    elif tensor.is_quantized:
+        got = "a quantized one"
+    elif tensor.layout is not torch.strided:
+        got = f"layout {str(tensor.layout).removeprefix('torch.')}"
+    else:
+        return
+    raise RuntimeError(f"{name} must be a dense tensor, got {got}")
+
+
+def has_memory(tensor: Tensor) -> bool:
+    """Return whether the elements of a dense tensor lie in its storage.
+
+    They do not if that was resized, or if the tensor wraps others and has a storage for show.
+    """
+    if tensor.numel() == 0:
+        return True
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    last = tensor.storage_offset() + sum((size - 1) * stride for size, stride in steps)
+    nbytes = tensor.untyped_storage().nbytes()
+    return (last + 1) * tensor.itemsize <= nbytes and tensor.data_ptr() != 0

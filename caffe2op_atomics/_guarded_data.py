@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._arguments import check_dense, has_memory
 from ._guarded_file import MOST_DIMENSIONS
 from ._shared_file import DTYPES
 
@@ -33,14 +34,15 @@ def check(tensor: Tensor) -> None:
     Raises:
         RuntimeError: if it cannot.
     """
+    check_dense("GuardedTensor: data", tensor)
     dtype = str(tensor.dtype).removeprefix("torch.")
-    layout = str(tensor.layout).removeprefix("torch.")
     rules: list[tuple[bool, str, Any]] = [
         (tensor.device.type == "cpu", "be on cpu", tensor.device),
-        (tensor.layout is torch.strided, "be dense", f"layout {layout}"),
         (tensor.dtype in DTYPES, "have a dtype that the ops take", dtype),
         (not tensor.is_neg() and not tensor.is_conj(), "not be a negative view", "one"),
         (tensor.dim() <= MOST_DIMENSIONS, "have at most 8 dimensions", tensor.dim()),
+        # Or torch crashes where it is to share it.
+        (has_memory(tensor), "have memory of its own", f"a {type(tensor).__name__} without"),
     ]
     for holds, rule, actual in rules:
         if not holds:

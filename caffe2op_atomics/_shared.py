@@ -16,6 +16,7 @@ import torch.multiprocessing
 from torch import Tensor
 
 from . import _named
+from ._arguments import check_dense
 from ._shared_file import Kind
 
 _Self = TypeVar("_Self", bound="SharedObject")
@@ -34,6 +35,7 @@ def given_memory(kind: Kind, tensor: Tensor) -> Tensor:
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{kind.name}: tensor must be a tensor, got {type(tensor).__name__}")
+    check_dense(f"{kind.name}: tensor", tensor)
     # A counter needs no more than its value.
     numels = sorted({1, kind.count}) if kind.dtype == torch.int64 else [kind.count]
     wanted = " or ".join(map(str, numels))

@@ -165,6 +165,10 @@ NOT_SHARED = "tensor must be shared (share_memory_() first), got private memory"
             "Counter: tensor must be on cpu, got meta",
         ),
         (
+            partial(Counter, tensor=torch.zeros(1, dtype=I64).to_sparse()),
+            "Counter: tensor must be a dense tensor, got layout sparse_coo",
+        ),
+        (
             partial(Mutex, tensor=torch.zeros(128, dtype=torch.uint8).share_memory_()),
             "Mutex: mutex must be made by create_mutex, got memory that holds no mutex",
         ),

@@ -6,10 +6,13 @@ import re
 
 import pytest
 import torch
+from bad_arguments import without_memory
+from torch.testing._internal.two_tensor import TwoTensor
 
 from caffe2op_atomics import GuardedTensor, snapshot
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -51,7 +54,27 @@ from caffe2op_atomics import GuardedTensor, snapshot
         (
             lambda: GuardedTensor(torch.zeros(2).to_sparse()),
             RuntimeError,
-            "GuardedTensor: data must be dense, got layout sparse_coo",
+            "GuardedTensor: data must be a dense tensor, got layout sparse_coo",
+        ),
+        (
+            lambda: GuardedTensor(torch.nested.nested_tensor([torch.zeros(2)])),
+            RuntimeError,
+            "GuardedTensor: data must be a dense tensor, got a nested one",
+        ),
+        (
+            lambda: GuardedTensor(TwoTensor(torch.zeros(2), torch.zeros(2))),
+            RuntimeError,
+            "GuardedTensor: data must have memory of its own, got a TwoTensor without",
+        ),
+        (
+            lambda: GuardedTensor(torch._efficientzerotensor(2)),
+            RuntimeError,
+            "GuardedTensor: data must have memory of its own, got a Tensor without",
+        ),
+        (
+            lambda: GuardedTensor(without_memory(torch.zeros(2), 4)),
+            RuntimeError,
+            "GuardedTensor: data must have memory of its own, got a Tensor without",
         ),
         (
             lambda: GuardedTensor([2], dtype=torch.complex64),

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from bad_arguments import misaligned
+from bad_arguments import misaligned, without_memory
 from optimizers import params
 from torch import Tensor, nn
 
@@ -42,6 +42,11 @@ def rows_from(row: int) -> Tensor:
             lambda: optim.Adam([shared(1), nn.Parameter(torch.zeros(2, device="meta"))]),
             RuntimeError,
             "Adam: parameter 1 must be on cpu, got meta",
+        ),
+        (
+            lambda: optim.SGD([nn.Parameter(torch.zeros(2).to_sparse())]),
+            RuntimeError,
+            "SGD: parameter 0 must be a dense tensor, got layout sparse_coo",
         ),
         (
             lambda: optim.AdamW(params([(2,)], torch.float16)),
@@ -224,6 +229,7 @@ def test_shared_parameters_are_not_pulled_into_themselves():
         (optim.SGD, torch.ones(2, 2).to_sparse(2), "must be sparse in its first dimension only"),
         (optim.SGD, torch.ones(2, 2)._neg_view(), "gradient 1 must not be a negative view"),
         (optim.SGD, misaligned(torch.ones(2, 2)), "gradient 1 must be aligned"),
+        (optim.SGD, without_memory(torch.ones(2, 2), 4), "gradient 1 must still have its memory"),
         (optim.SGD, rows_from(5), r"gradient 1 must have rows in \[0, 2\)"),
         (optim.Adagrad, torch.ones(2, 2).double(), "gradient 1 must be float32 of shape"),
     ],

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from .._arguments import check_dense
+
 Number: TypeAlias = int | float
 
 
@@ -16,12 +18,16 @@ def operand(op: str, name: str, value: Tensor | Number, target: Tensor) -> Tenso
     """Return ``value`` as a tensor, after checking that target's dtype can hold a number."""
     if not isinstance(target, Tensor):
         raise TypeError(f"{op}: target must be a tensor, got {type(target).__name__}")
-    _check_dense(op, "target", target)
+    if target.layout is not torch.strided:  # of which torch's dispatcher says it in 60 lines
+        check_dense(f"{op}: target", target)
     if isinstance(value, Tensor):
-        _check_dense(op, name, value)
+        if value.layout is not torch.strided:
+            check_dense(f"{op}: {name}", value)
         return value
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{op}: {name} must be a tensor or a number, got {type(value).__name__}")
+    if target.is_quantized:  # there are no numbers of its dtype
+        check_dense(f"{op}: target", target)
     # Other dtypes are refused by the op, with the list of those it takes.
     dtype = str(target.dtype).removeprefix("torch.")
     if target.dtype == torch.bool:
@@ -38,9 +44,3 @@ def operand(op: str, name: str, value: Tensor | Number, target: Tensor) -> Tenso
             raise ValueError(f"{op}: {name} must fit in {dtype}, got {value}")
         value = float(value)  # of an int that is too large for int64, of a fraction
     return torch.full((), value, dtype=target.dtype, device=target.device)
-
-
-def _check_dense(op: str, name: str, tensor: Tensor) -> None:
-    if tensor.layout is not torch.strided:  # of which torch's dispatcher says it in 60 lines
-        layout = str(tensor.layout).removeprefix("torch.")
-        raise RuntimeError(f"{op}: {name} must be a dense tensor, got layout {layout}")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._arguments import check_dense
 from ._gradients import check_private
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16)
@@ -27,6 +28,7 @@ def check_params(name: str, groups: Sequence[Mapping[str, Any]], params: Sequenc
         which = f"{name}: parameter {number}"
         if param.device.type != "cpu":
             raise RuntimeError(f"{which} must be on cpu, got {param.device}")
+        check_dense(which, param)
         if param.dtype not in _DTYPES:
             dtype = str(param.dtype).removeprefix("torch.")
             raise RuntimeError(f"{which} must be float32, float64 or bfloat16, got {dtype}")

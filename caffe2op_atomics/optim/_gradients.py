@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .._arguments import has_memory
 from ._local import Local, looks, match
 from ._memory import Plan
 
@@ -82,6 +83,8 @@ def check_fit(params: Sequence[Tensor], grads: Gradients, shared: Sequence[Tenso
                 raise RuntimeError(f"{which} have rows in [0, {len(param)}), got others")
         if values.is_neg():
             raise RuntimeError(f"{which} not be a negative view, got one")
+        if not has_memory(values):
+            raise RuntimeError(f"{which} still have its memory, got a tensor without")
         if values.data_ptr() % values.itemsize != 0:
             raise RuntimeError(f"{which} be aligned, got a view that is not")
         if values.numel() and values.untyped_storage().data_ptr() in taken:
