@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from op_table import Op
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 NEGATIVE = (
     "arguments must not be negative views (resolve_neg() makes a plain tensor), "
@@ -57,6 +59,16 @@ def each_operand(ops: list[Op]) -> pytest.MarkDecorator:
 
 def with_argument(args: tuple[Any, ...], position: int, argument: Any) -> tuple[Any, ...]:
     return (*args[:position], argument, *args[position + 1 :])
+
+
+def each_replaced(
+    args: tuple[Any, ...], make: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[Any, ...]]:
+    """Arguments like ``args`` with ``make`` of one tensor in its place, for each in turn."""
+    leaves, structure = tree_flatten(args)
+    for at, leaf in enumerate(leaves):
+        if isinstance(leaf, Tensor):
+            yield tree_unflatten([*leaves[:at], make(leaf), *leaves[at + 1 :]], structure)
 
 
 def with_operands(op: Op, target: Tensor, operand: Tensor) -> tuple[Tensor, ...]:

@@ -6,10 +6,11 @@ timeout, never left behind. And the check that a refused call changed nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -93,12 +94,17 @@ def _storage_bytes(tensor: Tensor) -> bytes:
     return bytes(memory.tolist())
 
 
+@contextlib.contextmanager
+def nothing_changes(args: tuple[Any, ...]) -> Iterator[None]:
+    tensors = [arg for arg in tree_leaves(args) if isinstance(arg, Tensor)]
+    before = [_storage_bytes(each) for each in tensors]
+    yield
+    assert [_storage_bytes(each) for each in tensors] == before
+
+
 def assert_refused(
     call: Callable[..., Any], args: tuple[Any, ...], message: str, **keywords: Any
 ) -> None:
-    tensors = [arg for arg in tree_leaves(args) if isinstance(arg, Tensor)]
-    before = [_storage_bytes(each) for each in tensors]
-    with pytest.raises(RuntimeError) as caught:
+    with nothing_changes(args), pytest.raises(RuntimeError) as caught:
         call(*args, **keywords)
     assert str(caught.value).splitlines()[0] == message
-    assert [_storage_bytes(each) for each in tensors] == before

@@ -241,14 +241,6 @@ def test_target_of_sixty_dimensions_is_updated():
     assert target.eq(1).all()
 
 
-def test_copy_on_write_target_is_updated_alone():
-    original = torch.zeros(3)
-    lazy = torch._lazy_clone(original)
-    ops.add_(lazy, 1)
-    assert lazy.tolist() == [1, 1, 1]
-    assert original.tolist() == [0, 0, 0]
-
-
 def test_version_counter_does_not_change():
     target = torch.zeros(3)
     ops.fetch_add(target, 1)

@@ -17,13 +17,14 @@ from bad_arguments import (
     conjugate,
     each_operand,
     misaligned,
+    named,
     not_aligned,
     packet,
     with_argument,
     with_operands,
     without_memory,
 )
-from op_table import DENSE, INDEXED, NUMBER, NUMBERS, row
+from op_table import CAFFE2, DENSE, INDEXED, MUTEX, NUMBER, NUMBERS, WAIT, row
 from support import assert_refused
 from torch import Tensor
 
@@ -36,7 +37,11 @@ CHANGING = [op for op in DENSE if op.takes_operands]
 
 each_changing = pytest.mark.parametrize("op", CHANGING, ids=lambda op: op.name)
 each_number = pytest.mark.parametrize("op", NUMBER, ids=lambda op: op.name)
-each_lock_free = pytest.mark.parametrize("op", DENSE + NUMBER + INDEXED, ids=lambda op: op.name)
+
+STATE = [op for op in WAIT + MUTEX + CAFFE2 if not op.name.startswith("create")]
+each_unguarded = pytest.mark.parametrize(
+    "op", DENSE + NUMBER + INDEXED + STATE, ids=lambda op: op.name
+)
 
 
 @each_operand(DENSE)
@@ -95,7 +100,7 @@ def test_operand_on_another_device_is_refused_by_its_name(op, position, name):
     )
 
 
-@each_lock_free
+@each_unguarded
 def test_misaligned_tensor_is_refused_by_its_name(op):
     for dtype in op.dtypes:
         args = op.arguments(dtype)
@@ -106,7 +111,7 @@ def test_misaligned_tensor_is_refused_by_its_name(op):
                 assert_refused(op.overload, with_argument(args, position, misaligned(arg)), message)
 
 
-@each_lock_free
+@each_unguarded
 def test_tensor_whose_storage_shrank_is_refused_by_its_name(op):
     for dtype in op.dtypes:
         args = op.arguments(dtype)
@@ -121,7 +126,7 @@ def test_tensor_whose_storage_shrank_is_refused_by_its_name(op):
                 )
 
 
-@each_lock_free
+@each_unguarded
 def test_negative_and_conjugate_views_are_refused(op):
     args = op.arguments(op.dtypes[0])
     for position, arg in enumerate(args):
@@ -157,20 +162,15 @@ def test_overlap_of_strided_targets_is_found_exactly():
                 atomics.add_(target, other)
 
 
-@pytest.mark.parametrize("target", [torch.zeros(3).to_sparse(), torch.zeros(3).to_mkldnn()])
-def test_other_layouts_have_no_kernel(target):
-    with pytest.raises(NotImplementedError, match="Could not run 'atomics::fetch_add'"):
-        atomics.fetch_add(target, row(torch.float32))
-
-
-@pytest.mark.parametrize("op", DENSE + INDEXED, ids=lambda op: op.name)
-def test_vmap_and_functionalize_are_refused(op):
-    args = op.arguments(op.dtypes[-1])
-    with pytest.raises(RuntimeError):
-        torch.func.functionalize(op.overload)(*args)
-    if op in DENSE:
-        with pytest.raises(RuntimeError):
-            torch.vmap(op.overload)(*(arg.expand(2, 3) for arg in args))
+@each_operand(DENSE)
+def test_operand_of_an_empty_target_is_checked(op, position, name):
+    for dtype in op.dtypes:
+        args = with_operands(op, torch.zeros(0, 3, dtype=dtype), torch.zeros(3, dtype=dtype))
+        assert_refused(
+            op.overload,
+            with_argument(args, position, torch.zeros(3, dtype=torch.complex64)),
+            f"{op.name}: {name} must have dtype {named(dtype)} like target, got complex64",
+        )
 
 
 def test_none_for_a_tensor_is_refused_by_its_place():
