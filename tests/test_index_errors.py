@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
 import pytest
 import torch
 from bad_arguments import OVERLAPS, SHARES, each_operand, with_argument
-from op_table import INDEXED
-from support import assert_refused
+from op_table import GUARDED, INDEXED, moment_dtype
+from support import assert_refused, run_threads
 
 INDEX = torch.tensor([1, 0, 1])
 
@@ -103,3 +106,41 @@ def test_index_that_shares_memory_with_target_is_refused(op):
         args = with_argument(op.arguments(dtype), 0, behind_two_indices[:6].view(2, 3))
         args = with_argument(args, 2, memory[:3])
         assert_refused(op.overload, args, f"{op.name}: index {SHARES}")
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize(
+    "op", INDEXED + [op for op in GUARDED if "index" in op.name], ids=lambda op: op.name
+)
+def test_index_that_changes_during_the_call_leads_to_no_other_memory(op, width):
+    """What was checked is what is used: another process may write to the index."""
+    dtype, rows, count = op.dtypes[-1], 4, 100_000
+    memory = torch.zeros(2 * rows, width, dtype=dtype)
+    like_index = torch.zeros(count, width, dtype=dtype)
+    arguments = {
+        "mutex": torch.ops.atomics.create_mutex(),
+        "target": memory[:rows],
+        "dim": 0,
+        "index": torch.zeros(count, dtype=torch.int64),
+        "source": like_index + 1,
+        "expected": like_index,
+        "desired": like_index + 1,
+        "state_sum": torch.zeros(rows, width, dtype=moment_dtype(dtype)),
+        "steps": torch.zeros(1, dtype=torch.int64),
+    }
+    names = {argument.name for argument in op.overload._schema.arguments}
+    keywords = {name: value for name, value in arguments.items() if name in names} | op.keywords
+    done = threading.Event()
+
+    def work(rank: int) -> None:
+        some = keywords["index"][count // 2 :]
+        while rank == 1 and not done.is_set():
+            some.fill_(rows + 1)
+            some.zero_()
+        for _ in range(0 if rank == 1 else 200):
+            with contextlib.suppress(RuntimeError):
+                op.overload(**keywords)
+        done.set()
+
+    run_threads(2, work)
+    assert not memory[rows:].any()
