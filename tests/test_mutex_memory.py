@@ -99,10 +99,52 @@ def test_raw_mutex_cannot_be_sent(strategy):
             ops.mutex_lock(mutex)
 
 
+def test_sharing_again_while_held_moves_nothing(strategy):
+    mutex = torch.zeros(1, 128, dtype=torch.uint8).share_memory_()
+    ops.mutex_init_(mutex)
+    ops.mutex_lock(mutex)
+    mutex.share_memory_()
+    ops.mutex_unlock(mutex)
+    assert ops.mutex_lock(mutex) == 1
+
+
+def test_mutex_that_was_moved_while_held_is_refused(strategy):
+    mutex, other = torch.zeros(1, 128, dtype=torch.uint8).share_memory_(), ops.create_mutex()
+    ops.mutex_init_(mutex)
+    ops.mutex_lock(mutex)
+    mp.set_sharing_strategy(({"file_descriptor", "file_system"} - {strategy}).pop())
+    mutex.share_memory_()
+    with pytest.raises(RuntimeError, match=r"^mutex_unlock: mutex must be the memory that"):
+        ops.mutex_unlock(mutex)
+    assert ops.mutex_lock(other) == 1
+    ops.mutex_unlock(other)
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("byte", [0, 255])
+def test_overwritten_mutex_is_refused_and_harms_no_other(byte, held):
+    """Also when the thread ends, and with it all that glibc links."""
+
+    def overwrite(_: int) -> None:
+        mutex, other = ops.create_mutex(), ops.create_mutex()
+        if held:
+            ops.mutex_lock(mutex)
+        ops.mutex_lock(other)
+        mutex.fill_(byte)
+        for op in ("mutex_lock", "mutex_try_lock", "mutex_owner", "mutex_unlock"):
+            with pytest.raises(RuntimeError, match=f"^{op}: mutex must be made by create_mutex"):
+                getattr(ops, op)(mutex)
+        ops.mutex_unlock(other)
+        assert ops.mutex_lock(other) == 1
+
+    run_threads(1, overwrite)
+
+
 REMOVALS = {
     "freed": lambda tensors: tensors.clear(),
     "resized": lambda tensors: tensors[0].untyped_storage().resize_(0),
     "replaced": lambda tensors: setattr(tensors[0], "data", torch.zeros(1, dtype=torch.uint8)),
+    "set": lambda tensors: tensors[0].set_(torch.zeros(1, dtype=torch.uint8)),
 }
 
 
@@ -118,7 +160,7 @@ def test_memory_may_go_while_the_mutex_is_held(removal):
     ops.mutex_unlock(other)
 
 
-@pytest.mark.parametrize("removal", ["resized", "replaced"])
+@pytest.mark.parametrize("removal", ["resized", "replaced", "set"])
 def test_memory_may_go_while_another_thread_waits(removal):
     tensors = [torch.zeros(1, 128, dtype=torch.uint8).share_memory_()]
     ops.mutex_init_(tensors[0])

@@ -54,6 +54,12 @@ def value(number: int, dtype: torch.dtype) -> Tensor:
             (value(1, I32), value(1, I32).to("meta")),
             "increment must be on cpu like mutex, got meta",
         ),
+        (
+            "atomic_fetch_add",
+            (value(1, I32).to("meta"), value(1, I32)),
+            "mut_value must be on cpu like mutex, got meta",
+        ),
+        ("atomic_iter", (value(1, I64).to("meta"),), "iter must be on cpu like mutex, got meta"),
         ("atomic_iter", (value(1, I32),), "iter must have dtype int64, got int32"),
         ("atomic_iter", (row(I64),), "iter must have one element, got shape [3]"),
         ("atomic_iter", (value(-1, I64),), "iter must not be negative, got -1"),
@@ -94,6 +100,11 @@ def test_caffe2_op_refuses_a_value_inside_the_mutex():
             "conditional_set_atomic_bool",
             (FLAG, torch.ones(2, dtype=torch.bool)),
             "condition must have one element, got shape [2]",
+        ),
+        (
+            "conditional_set_atomic_bool",
+            (FLAG, CONDITION.to("meta")),
+            "condition must be on cpu like atomic_bool, got meta",
         ),
         (
             "conditional_set_atomic_bool",
