@@ -104,6 +104,27 @@ def test_set_num_threads_is_honoured(threads):
     assert int(result.stdout) == threads - 1  # started by the call, beside the caller's
 
 
+def test_elements_behind_two_gigabytes_are_found(tmp_path):
+    """In a sparse file, of which only what is updated gets memory."""
+    n = 2**31 + 8
+    path = tmp_path / "memory"
+    with path.open("wb") as file:
+        file.truncate(n)
+    target = torch.from_file(str(path), shared=True, size=n, dtype=torch.int8)
+    ends, one = torch.tensor([n - 1, 0, n - 1]), torch.ones(3, dtype=torch.int8)
+    bank = torch.ops.atomics.create_mutex(2)
+    ops.index_add_(target, 0, ends, 1)
+    assert ops.index_fetch_add(target, 0, ends, one).tolist() == [2, 1, 3]
+    ops.guarded_index_add_(bank, target, 0, ends, 1)
+    ops.add_(target[n - 3 :], 10)
+    ops.add_(target[7 :: 2**30], 20)
+    ops.guarded_add_(bank, target[7 :: 2**30], 20)
+    assert torch.ops.atomics.fetch_add.int(target[n - 1], 1) == 56
+    assert ops.guarded_load(bank, target[n - 8 :]).tolist() == [0, 0, 0, 0, 0, 10, 10, 57]
+    assert target[:9].tolist() == [3, 0, 0, 0, 0, 0, 0, 40, 0]
+    assert target[2**30 + 6 :][:3].tolist() == [0, 40, 0]
+
+
 @pytest.mark.slow
 def test_more_than_two_gigabytes_are_reached_to_the_last_element():
     n = 2**31 + 5

@@ -7,6 +7,7 @@ import mmap
 import os
 import random
 
+import numpy
 import pytest
 import torch
 from op_table import ALL, HANDLES, MUTEX
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from caffe2op_atomics import GuardedTensor, ops
 
-pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The given buffer is not writable", "ignore:The given NumPy array is not writable"
+)
 
 # Declared as written to keep their place in a program.
 READING = {"load", "wait", "notify", "guarded_load", "check_atomic_bool", "handle_release"}
@@ -56,6 +59,14 @@ def test_read_only_memory_is_refused_by_its_name(op, tmp_path):
             op.overload(*args, **op.keywords)
         rule = f"{argument.name} must lie in memory that may be written, got read-only memory"
         assert str(caught.value).splitlines()[0] == f"{op.name.split('.')[0]}: {rule}"
+
+
+def test_array_that_only_numpy_calls_read_only_is_changed():
+    """Its memory may be written, and torch knows no flag."""
+    array = numpy.zeros(3, dtype=numpy.float32)
+    array.flags.writeable = False
+    ops.add_(torch.from_numpy(array), 1)
+    assert array.tolist() == [1, 1, 1]
 
 
 def test_read_only_memory_may_be_read(tmp_path):
