@@ -117,10 +117,14 @@ def test_wait_until_sees_every_way_to_count(write):
     assert run_threads(2, work)[0] is True
 
 
-def take_turns(rank: int, counter: Counter) -> None:
+def take_turns(rank: int, counter: Counter, way: str) -> None:
+    one = torch.tensor(1)
     for i in range(ROUNDS):
         assert counter.wait_until(2 * i + rank, TIMEOUT)
-        assert counter.next() == 2 * i + rank
+        if way == "next":
+            assert counter.next() == 2 * i + rank
+        else:
+            assert ops.handle_fetch_add(counter.handle, one) == 2 * i + rank
 
 
 def set_the_other(rank: int, flags: list[AtomicBool], way: str) -> None:
@@ -130,19 +134,22 @@ def set_the_other(rank: int, flags: list[AtomicBool], way: str) -> None:
         flags[rank].clear()
         if way == "set":
             flags[1 - rank].set()
+        elif way == "handle":
+            ops.handle_store_(flags[1 - rank].handle, true.int())
         else:
             ops.conditional_set_atomic_bool(flags[1 - rank].tensor, true)
 
 
+@pytest.mark.parametrize("way", ["next", "handle"])
 @pytest.mark.parametrize("run", [run_threads, run_processes])
-def test_two_who_count_in_turns_lose_no_wake(run):
+def test_two_who_count_in_turns_lose_no_wake(run, way):
     counter, start = Counter(), time.monotonic()
-    run(2, take_turns, counter)
+    run(2, take_turns, counter, way)
     assert counter.value == 2 * ROUNDS
     assert time.monotonic() - start < LIMIT
 
 
-@pytest.mark.parametrize("way", ["set", "op"])
+@pytest.mark.parametrize("way", ["set", "op", "handle"])
 @pytest.mark.parametrize("run", [run_threads, run_processes])
 def test_two_who_set_flags_in_turns_lose_no_wake(run, way):
     flags, start = [AtomicBool(), AtomicBool()], time.monotonic()

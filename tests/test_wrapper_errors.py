@@ -176,12 +176,12 @@ INDEX = torch.tensor([1, 0])
         (
             lambda: package.Mutex().acquire(timeout=-2),
             ValueError,
-            "acquire: timeout must be non-negative or -1, got -2",
+            "acquire: timeout must be non-negative, or None or -1 for ever, got -2",
         ),
         (
             lambda: package.Mutex().acquire(blocking=False, timeout=1),
             ValueError,
-            "acquire: timeout must be -1 for a non-blocking call, got one",
+            "acquire: timeout must be -1 or None for a non-blocking call, got one",
         ),
         (
             lambda: package.check_lost_updates(print, torch.zeros(1), workers=1),

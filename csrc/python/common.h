@@ -56,17 +56,20 @@ extern std::atomic<unsigned long> exporting;
 // False, with an error, while the calling thread is that one.
 inline bool may_run() {
   const unsigned long thread = exporting.load(std::memory_order_relaxed);
-  if (thread == 0 || thread != PyThread_get_thread_ident()) [[likely]] return true;
-  PyErr_SetString(PyExc_RuntimeError,
-                  "Counter, AtomicBool and Mutex must not be used while torch.export traces without "
-                  "dynamo, whose program would hold what a method returned just now: give "
-                  "strict=True, or use ops on handles");
+  if (thread == 0 || thread != PyThread_get_thread_ident()) [[likely]]
+    return true;
+  PyErr_SetString(
+      PyExc_RuntimeError,
+      "Counter, AtomicBool and Mutex must not be used while torch.export traces without "
+      "dynamo, whose program would hold what a method returned just now: give "
+      "strict=True, or use ops on handles");
   return false;
 }
 
 // Before each use of a cell: false after an error.
 inline bool may_use(Cell* self) {
-  if (is_bound(self)) [[likely]] return may_run();
+  if (is_bound(self)) [[likely]]
+    return may_run();
   raise_unbound();
   return false;
 }

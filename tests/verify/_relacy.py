@@ -69,6 +69,23 @@ RUNS: Mapping[str, Mapping[str, Run]] = {
         ),
         "a flag of relaxed order": Run("a flag of relaxed order", *RACE),
     },
+    "handles": {
+        "handles": Run("a slot of the handles: 2 threads use it, 1 closes it, it is used again"),
+        "emptied before all have left": Run(
+            "emptied before all have left", "DATA RACE", "the use after it that was put there"
+        ),
+        "the number of before": Run(
+            "opened again under the number of before",
+            "USER ASSERT FAILED",
+            "the use of another tensor that was put there",
+        ),
+        "a read and a write for a swap": Run(
+            "a read and a write for a swap of its word",
+            "DATA RACE",
+            "the use after it was emptied that was put there",
+        ),
+        "relaxed order": Run("a slot of relaxed order", *RACE),
+    },
     "wait": {
         "wait": Run("`wait` on an int32 of 2 threads, `notify` of 1"),
         "wait for an int64": Run("`wait` on an int64, whose words are looked at one by one"),
@@ -119,8 +136,8 @@ PART = Part(
     title="Interleavings of threads",
     about=(
         "The loops of updates and waits are templates on their atomics "
-        "(`csrc/cpu/cas_loop.h`, `ref.h`, `wait_loop.h`, `csrc/sleepers.h`). Here the same "
-        "code runs on those of [Relacy](https://github.com/dvyukov/relacy), which tries every "
+        "(`csrc/cpu/cas_loop.h`, `ref.h`, `wait_loop.h`, `handle_slot.h`, `csrc/sleepers.h`). Here "
+        "the same code runs on those of [Relacy](https://github.com/dvyukov/relacy), which tries every "
         "interleaving of the threads up to a number of preemptions, and every value that a load "
         "may see by the C++ memory model. A sleep has no end but a wake-up there, so that a lost "
         "one is a deadlock. Each mistake that was put there has to be found."
