@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
@@ -34,11 +35,24 @@ def test_public_name_is_documented(name):
     assert getattr(owner, name).__doc__
 
 
+def code_of(page: str) -> str:
+    text = (Path(__file__).parent.parent / page).read_text()
+    return "\n".join(map(dedent, re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
+
+
+def test_code_of_the_page_on_compilers_runs():
+    shown = "import torch\nimport caffe2op_atomics as atomics\n" + code_of("docs/compile.md")
+    names = {"work": torch.relu, "x": torch.ones(2), "done": caffe2op_atomics.AtomicBool()}
+    exec(shown, names)  # noqa: S102
+    assert names["steps"].value == 1
+    assert names["weights"].eq(-0.01).all()
+    assert names["done"].is_set()
+
+
 @pytest.mark.timeout(240)
 def test_readme_code_runs(tmp_path):
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
     script = tmp_path / "readme.py"
-    script.write_text("\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)))
+    script.write_text(code_of("README.md"))
     result = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=200, check=True
     )
