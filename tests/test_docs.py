@@ -43,7 +43,7 @@ def code_of(page: str) -> str:
 def test_code_of_the_page_on_compilers_runs():
     shown = "import torch\nimport caffe2op_atomics as atomics\n" + code_of("docs/compile.md")
     names = {"work": torch.relu, "x": torch.ones(2), "done": caffe2op_atomics.AtomicBool()}
-    exec(shown, names)  # noqa: S102
+    exec(shown, names)
     assert names["steps"].value == 1
     assert names["weights"].eq(-0.01).all()
     assert names["done"].is_set()
