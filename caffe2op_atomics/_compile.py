@@ -17,10 +17,22 @@ from typing import Any
 import torch
 
 from . import _library, _refusals, _traced
-from ._cells import WHY_SLOW, CounterCell, FlagCell, set_exporting
+from ._cells import WHY_SLOW, CounterCell, FlagCell, MutexCell, set_exporting
 from .counter import Counter
 
 _DYNAMO = "torch._dynamo"
+
+_WAITS = "waits, which a graph cannot: call it outside of the compiled function"
+_LOCK = "belongs to a lock, which has no place in a graph: torch moves reads and writes past it"
+_BREAKING: dict[Callable[..., Any], str] = {
+    CounterCell.wait_until: f"Counter.wait_until {_WAITS}",
+    FlagCell.wait: f"AtomicBool.wait {_WAITS}",
+    FlagCell.set_if: "AtomicBool.set_if has no form in a graph: set() has one",
+    **{
+        getattr(MutexCell, name): f"Mutex.{name} {_LOCK}"
+        for name in ("acquire", "release", "consistent", "locked", "owner")
+    },
+}
 
 
 def install() -> None:
@@ -62,6 +74,7 @@ def _substitute() -> None:
         FlagCell.set: _traced.set_flag,
         FlagCell.clear: _traced.clear_flag,
         FlagCell.is_set: _traced.is_set,
+        **{method: _traced.breaking(text) for method, text in _BREAKING.items()},
     }
     for method, traced in methods.items():
         torch.compiler.substitute_in_graph(method, skip_signature_check=True)(traced)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 
 import torch
 from torch import Tensor
 
+from . import _library
+
 _handle = torch.ops.atomics.handle.default
 _handle_guarded = torch.ops.atomics.handle.guarded
-_release = torch.ops.atomics.handle_release.default
+
+# Not the op: an object may end while torch traces in its thread, which would take it for a part.
+_release = ctypes.CDLL(_library.library_path()).atomics_release_handle
+_release.argtypes, _release.restype = [ctypes.c_int64], None
 
 # Who sleeps on the target, see csrc/cpu/handles.h.
 NOBODY, OF_COUNTER, OF_FLAG = 0, 1, 2
@@ -26,5 +32,5 @@ def of_guarded(owner: object, bank: Tensor, target: Tensor, first: int) -> Tenso
 
 
 def _kept(owner: object, handle: Tensor) -> Tensor:
-    weakref.finalize(owner, _release, handle).atexit = False
+    weakref.finalize(owner, _release, int(handle)).atexit = False
     return handle

@@ -6,19 +6,19 @@ They return numbers as elsewhere. Where a graph cannot go on with a number that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .ops._operand import Number, operand
+from .ops._overloads import default as _default
 
 if TYPE_CHECKING:
     from ._shared import SharedObject
     from .counter import Counter
     from .guarded_tensor import GuardedTensor
-
-_ops = torch.ops.atomics
 
 
 def next_ticket(self: SharedObject) -> int:
@@ -26,7 +26,7 @@ def next_ticket(self: SharedObject) -> int:
 
 
 def fetch_add(self: SharedObject, n: int, /) -> int:
-    return _number(_ops.handle_fetch_add.default(self._handle, torch.full((), n)))
+    return _number(_default.handle_fetch_add(self._handle, _cell(n, torch.int64)))
 
 
 def fetch_sub(self: SharedObject, n: int, /) -> int:
@@ -44,24 +44,37 @@ def subtract_in_place(self: Counter, n: int, /) -> Counter:
 
 
 def load(self: SharedObject) -> int:
-    return _number(_ops.handle_load.default(self._handle, [], torch.int64))
+    return _number(_default.handle_load(self._handle, [], torch.int64))
 
 
 def set_flag(self: SharedObject) -> None:
-    _ops.handle_store_.default(self._handle, torch.ones((), dtype=torch.int32))
+    _default.handle_store_(self._handle, _cell(1, torch.int32))
 
 
 def clear_flag(self: SharedObject) -> None:
-    _ops.handle_store_.default(self._handle, torch.zeros((), dtype=torch.int32))
+    _default.handle_store_(self._handle, _cell(0, torch.int32))
 
 
 def is_set(self: SharedObject) -> bool:
-    return _number(_ops.handle_load.default(self._handle, [], torch.int32)) != 0
+    return _number(_default.handle_load(self._handle, [], torch.int32)) != 0
 
 
 def guarded_add_(self: GuardedTensor, other: Tensor | Number, alpha: Number) -> None:
     other = operand("guarded_add_", "other", other, self._data)
-    _ops.handle_guarded_add_.default(self._handle, other, alpha)
+    _default.handle_guarded_add_(self._handle, other, alpha)
+
+
+def breaking(text: str) -> Callable[..., None]:
+    """Return what a method is that breaks the graph, and why."""
+
+    def method(self: SharedObject, *_: object, **__: object) -> None:
+        torch._dynamo.graph_break(msg=text)
+
+    return method
+
+
+def _cell(n: int, dtype: torch.dtype) -> Tensor:
+    return torch.full((), n, dtype=dtype, device="cpu")
 
 
 def _number(tensor: Tensor) -> int:

@@ -7,10 +7,9 @@ here recovers from the death of its holder: an update is one store, made or not.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-_ops = torch.ops.atomics
+from .ops._overloads import default as _default
 
 __all__ = [
     "atomic_fetch_add",
@@ -35,7 +34,7 @@ def create_mutex(n: int = 1) -> Tensor:
     Raises:
         RuntimeError: if ``n`` is out of range.
     """
-    return _ops.create_mutex.default(n)
+    return _default.create_mutex(n)
 
 
 def atomic_fetch_add(mutex: Tensor, mut_value: Tensor, increment: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +59,7 @@ def atomic_fetch_add(mutex: Tensor, mut_value: Tensor, increment: Tensor) -> tup
         >>> atomic_fetch_add(create_mutex(), value, torch.tensor(-1, dtype=torch.int32))
         (tensor(19, dtype=torch.int32), tensor(20, dtype=torch.int32))
     """
-    new, old = _ops.atomic_fetch_add.default(mutex, mut_value, increment)
+    new, old = _default.atomic_fetch_add(mutex, mut_value, increment)
     return new, old
 
 
@@ -73,7 +72,7 @@ def atomic_fetch_add64(
         >>> atomic_fetch_add64(create_mutex(), torch.tensor(20), torch.tensor(-1))
         (tensor(19), tensor(20))
     """
-    new, old = _ops.atomic_fetch_add64.default(mutex, mut_value, increment)
+    new, old = _default.atomic_fetch_add64(mutex, mut_value, increment)
     return new, old
 
 
@@ -83,7 +82,7 @@ def create_atomic_bool() -> Tensor:
     It is shared by threads and by processes forked after this; use
     :class:`caffe2op_atomics.AtomicBool` for one that can be sent.
     """
-    return _ops.create_atomic_bool.default()
+    return _default.create_atomic_bool()
 
 
 def conditional_set_atomic_bool(atomic_bool: Tensor, condition: Tensor) -> None:
@@ -96,7 +95,7 @@ def conditional_set_atomic_bool(atomic_bool: Tensor, condition: Tensor) -> None:
     Raises:
         RuntimeError: for another dtype, device or number of elements.
     """
-    _ops.conditional_set_atomic_bool.default(atomic_bool, condition)
+    _default.conditional_set_atomic_bool(atomic_bool, condition)
 
 
 def check_atomic_bool(atomic_bool: Tensor) -> Tensor:
@@ -108,7 +107,7 @@ def check_atomic_bool(atomic_bool: Tensor) -> Tensor:
         >>> check_atomic_bool(flag)
         tensor([True])
     """
-    return _ops.check_atomic_bool.default(atomic_bool)
+    return _default.check_atomic_bool(atomic_bool)
 
 
 def atomic_iter(mutex: Tensor, iter: Tensor) -> Tensor:  # noqa: A002  (Caffe2's name)
@@ -131,4 +130,4 @@ def atomic_iter(mutex: Tensor, iter: Tensor) -> Tensor:  # noqa: A002  (Caffe2's
         >>> atomic_iter(create_mutex(), torch.tensor([7]))
         tensor([8])
     """
-    return _ops.atomic_iter.default(mutex, iter)
+    return _default.atomic_iter(mutex, iter)

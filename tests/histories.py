@@ -29,7 +29,7 @@ def histories(program: Path, *arguments: Any) -> Iterator[History]:
         [program, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=10 * TIMEOUT,  # of a thousand, on a machine with other work
         check=True,
     )
     return map(parse, result.stdout.splitlines())

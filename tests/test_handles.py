@@ -227,3 +227,13 @@ def test_release_waits_for_who_uses_it():
     done = sum(run_threads(3, work))
     assert done > 0
     assert target.eq(done).all()
+
+
+def test_object_that_ends_in_a_trace_is_released():
+    counter = Counter()
+    handle = counter.handle
+    with torch._subclasses.fake_tensor.FakeTensorMode():
+        del counter
+        gc.collect()
+    with pytest.raises(RuntimeError, match=f"^handle_after: {UNKNOWN}"):
+        ops.handle_after(handle)

@@ -5,12 +5,10 @@ The contract is in the docstring of :mod:`caffe2op_atomics.ops`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ._operand import Number, operand
-
-_ops = torch.ops.atomics
+from ._overloads import default as _default
 
 
 def load(target: Tensor) -> Tensor:
@@ -20,7 +18,7 @@ def load(target: Tensor) -> Tensor:
         >>> load(torch.tensor([1, 2]))
         tensor([1, 2])
     """
-    return _ops.load.default(target)
+    return _default.load(target)
 
 
 def store_(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -30,7 +28,7 @@ def store_(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> store_(torch.zeros(2), 3)
         tensor([3., 3.])
     """
-    _ops.store_.default(target, operand("store_", "other", other, target))
+    _default.store_(target, operand("store_", "other", other, target))
     return target
 
 
@@ -42,7 +40,7 @@ def exchange(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> exchange(target, 0), target
         (tensor([1, 2]), tensor([0, 0]))
     """
-    return _ops.exchange.default(target, operand("exchange", "other", other, target))
+    return _default.exchange(target, operand("exchange", "other", other, target))
 
 
 def compare_exchange(
@@ -64,5 +62,5 @@ def compare_exchange(
     """
     expected = operand("compare_exchange", "expected", expected, target)
     desired = operand("compare_exchange", "desired", desired, target)
-    old, success = _ops.compare_exchange.default(target, expected, desired)
+    old, success = _default.compare_exchange(target, expected, desired)
     return old, success

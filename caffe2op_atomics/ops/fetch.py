@@ -5,12 +5,10 @@ The contract is in the docstring of :mod:`caffe2op_atomics.ops`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ._operand import Number, operand
-
-_ops = torch.ops.atomics
+from ._overloads import default as _default
 
 
 def fetch_add(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -21,7 +19,7 @@ def fetch_add(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_add(counter, 5), counter
         (tensor([0]), tensor([5]))
     """
-    return _ops.fetch_add.default(target, operand("fetch_add", "other", other, target))
+    return _default.fetch_add(target, operand("fetch_add", "other", other, target))
 
 
 def fetch_sub(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -32,7 +30,7 @@ def fetch_sub(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_sub(counter, 2), counter
         (tensor([5]), tensor([3]))
     """
-    return _ops.fetch_sub.default(target, operand("fetch_sub", "other", other, target))
+    return _default.fetch_sub(target, operand("fetch_sub", "other", other, target))
 
 
 def fetch_min(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -43,7 +41,7 @@ def fetch_min(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_min(target, 3), target
         (tensor([1, 5]), tensor([1, 3]))
     """
-    return _ops.fetch_min.default(target, operand("fetch_min", "other", other, target))
+    return _default.fetch_min(target, operand("fetch_min", "other", other, target))
 
 
 def fetch_max(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -54,7 +52,7 @@ def fetch_max(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_max(target, 3), target
         (tensor([1, 5]), tensor([3, 5]))
     """
-    return _ops.fetch_max.default(target, operand("fetch_max", "other", other, target))
+    return _default.fetch_max(target, operand("fetch_max", "other", other, target))
 
 
 def fetch_and(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -65,7 +63,7 @@ def fetch_and(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_and(target, 3), target
         (tensor([6, 1]), tensor([2, 1]))
     """
-    return _ops.fetch_and.default(target, operand("fetch_and", "other", other, target))
+    return _default.fetch_and(target, operand("fetch_and", "other", other, target))
 
 
 def fetch_or(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -76,7 +74,7 @@ def fetch_or(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_or(target, 3), target
         (tensor([6, 1]), tensor([7, 3]))
     """
-    return _ops.fetch_or.default(target, operand("fetch_or", "other", other, target))
+    return _default.fetch_or(target, operand("fetch_or", "other", other, target))
 
 
 def fetch_xor(target: Tensor, other: Tensor | Number) -> Tensor:
@@ -87,7 +85,7 @@ def fetch_xor(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_xor(target, 3), target
         (tensor([6, 1]), tensor([5, 2]))
     """
-    return _ops.fetch_xor.default(target, operand("fetch_xor", "other", other, target))
+    return _default.fetch_xor(target, operand("fetch_xor", "other", other, target))
 
 
 def fetch_add_below(
@@ -111,7 +109,7 @@ def fetch_add_below(
     """
     other = operand("fetch_add_below", "other", other, target)
     limit = operand("fetch_add_below", "limit", limit, target)
-    old, success = _ops.fetch_add_below.default(target, other, limit)
+    old, success = _default.fetch_add_below(target, other, limit)
     return old, success
 
 
@@ -131,5 +129,5 @@ def fetch_add_checked(target: Tensor, other: Tensor | Number) -> tuple[Tensor, T
         tensor([110, 120], dtype=torch.int8)
     """
     other = operand("fetch_add_checked", "other", other, target)
-    old, overflowed = _ops.fetch_add_checked.default(target, other)
+    old, overflowed = _default.fetch_add_checked(target, other)
     return old, overflowed

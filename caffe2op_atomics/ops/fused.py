@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-_ops = torch.ops.atomics
+from ._overloads import default as _default
 
 Tensors = Sequence[Tensor]
 
@@ -63,7 +62,7 @@ def guarded_sgd_(
         >>> guarded_sgd_(bank, [weights], [torch.tensor([1.0, 2.0])], [], steps, [0], lr=0.5)
         [tensor([0.5000, 0.0000])]
     """
-    _ops.guarded_sgd_.default(
+    _default.guarded_sgd_(
         mutex,
         params,
         grads,
@@ -116,7 +115,7 @@ def guarded_adagrad_(
         >>> guarded_adagrad_(bank, [weights], [gradients], [sums], steps, [0], lr=0.5)
         [tensor([0.5000, 1.5000])]
     """
-    _ops.guarded_adagrad_.default(
+    _default.guarded_adagrad_(
         mutex,
         params,
         grads,
@@ -176,7 +175,7 @@ def guarded_index_adagrad_(
                 [0.5000, 1.5000],
                 [1.0000, 1.0000]])
     """
-    _ops.guarded_index_adagrad_.default(
+    _default.guarded_index_adagrad_(
         mutex,
         target,
         dim,
@@ -241,7 +240,7 @@ def guarded_adam_(
         ... )
         [tensor([0.5000, 1.5000])]
     """
-    _ops.guarded_adam_.default(
+    _default.guarded_adam_(
         mutex,
         params,
         grads,

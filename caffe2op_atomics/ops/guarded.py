@@ -21,13 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ._operand import Number, operand
+from ._overloads import default as _default
 from .indexed import rows_operand
-
-_ops = torch.ops.atomics
 
 
 def guarded_add_(
@@ -48,7 +46,7 @@ def guarded_add_(
         tensor([3., 5., 7.])
     """
     value = operand("guarded_add_", "other", other, target)
-    _ops.guarded_add_.default(mutex, target, value, alpha, first)
+    _default.guarded_add_(mutex, target, value, alpha, first)
     return target
 
 
@@ -65,7 +63,7 @@ def guarded_load(mutex: Tensor, target: Tensor, consistent: bool = False, first:
         >>> guarded_load(torch.ops.atomics.create_mutex(), torch.arange(3), consistent=True)
         tensor([0, 1, 2])
     """
-    return _ops.guarded_load.default(mutex, target, consistent, first)
+    return _default.guarded_load(mutex, target, consistent, first)
 
 
 def guarded_store_(mutex: Tensor, target: Tensor, other: Tensor | Number, first: int = 0) -> Tensor:
@@ -82,7 +80,7 @@ def guarded_store_(mutex: Tensor, target: Tensor, other: Tensor | Number, first:
         tensor([7, 7, 7])
     """
     value = operand("guarded_store_", "other", other, target)
-    _ops.guarded_store_.default(mutex, target, value, first)
+    _default.guarded_store_(mutex, target, value, first)
     return target
 
 
@@ -105,7 +103,7 @@ def guarded_exchange(
         (tensor([0, 1, 2]), tensor([0, 0, 0]))
     """
     value = operand("guarded_exchange", "other", other, target)
-    return _ops.guarded_exchange.default(mutex, target, value, first)
+    return _default.guarded_exchange(mutex, target, value, first)
 
 
 def guarded_index_add_(
@@ -138,7 +136,7 @@ def guarded_index_add_(
         tensor([1, 0, 2])
     """
     source = rows_operand("guarded_index_add_", "source", source, target, index)
-    _ops.guarded_index_add_.default(mutex, target, dim, index, source, alpha, first)
+    _default.guarded_index_add_(mutex, target, dim, index, source, alpha, first)
     return target
 
 
@@ -168,5 +166,5 @@ def guarded_copy_(
         >>> guarded_copy_([bank], [weights], [0], out, [weights, moments])
         [tensor([1., 1.]), tensor([0., 0.])]
     """
-    _ops.guarded_copy_.default(mutex, target, first, out, source)
+    _default.guarded_copy_(mutex, target, first, out, source)
     return out

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ._operand import Number
+from ._overloads import default as _default
 
 _ops = torch.ops.atomics
 
@@ -49,7 +50,7 @@ def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Te
     if mutex is None:
         if first != 0:
             raise TypeError(f"handle: first must be given with a mutex, got {first} without")
-        return _ops.handle.default(target)
+        return _default.handle(target)
     return _ops.handle.guarded(mutex, target, first)
 
 
@@ -59,7 +60,7 @@ def handle_release(handle: Tensor) -> None:
     Raises:
         RuntimeError: if it names nothing in this process.
     """
-    _ops.handle_release.default(handle)
+    _default.handle_release(handle)
 
 
 def handle_after(handle: Tensor, *tensors: Tensor) -> None:
@@ -68,7 +69,7 @@ def handle_after(handle: Tensor, *tensors: Tensor) -> None:
     A compiler keeps the order of ops on one handle, and does not know that they have to do with
     anything else. Does nothing outside of compiled graphs, where all runs in order.
     """
-    _ops.handle_after.default(handle, list(tensors))
+    _default.handle_after(handle, list(tensors))
 
 
 def handle_load(handle: Tensor, size: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -88,17 +89,17 @@ def handle_load(handle: Tensor, size: Sequence[int], dtype: torch.dtype) -> Tens
         tensor([3, 4])
         >>> handle_release(h)
     """
-    return _ops.handle_load.default(handle, list(size), dtype)
+    return _default.handle_load(handle, list(size), dtype)
 
 
 def handle_store_(handle: Tensor, other: Tensor) -> None:
     """Write ``other``, which broadcasts, as :func:`store_`."""
-    _ops.handle_store_.default(handle, other)
+    _default.handle_store_(handle, other)
 
 
 def handle_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
     """Add ``alpha * other``, which broadcasts, as :func:`add_`."""
-    _ops.handle_add_.default(handle, other, alpha)
+    _default.handle_add_(handle, other, alpha)
 
 
 def handle_fetch_add(handle: Tensor, other: Tensor) -> Tensor:
@@ -114,9 +115,9 @@ def handle_fetch_add(handle: Tensor, other: Tensor) -> Tensor:
         (tensor(3), tensor(4))
         >>> handle_release(h)
     """
-    return _ops.handle_fetch_add.default(handle, other)
+    return _default.handle_fetch_add(handle, other)
 
 
 def handle_guarded_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
     """Add ``alpha * other``, which broadcasts, as :func:`guarded_add_`, by a guarded handle."""
-    _ops.handle_guarded_add_.default(handle, other, alpha)
+    _default.handle_guarded_add_(handle, other, alpha)

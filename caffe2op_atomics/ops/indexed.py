@@ -5,12 +5,10 @@ The contract is in the docstring of :mod:`caffe2op_atomics.ops`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ._operand import Number, operand
-
-_ops = torch.ops.atomics
+from ._overloads import default as _default
 
 
 def index_add_(
@@ -31,7 +29,7 @@ def index_add_(
         tensor([1, 0, 2])
     """
     source = rows_operand("index_add_", "source", source, target, index)
-    _ops.index_add_.default(target, dim, index, source, alpha)
+    _default.index_add_(target, dim, index, source, alpha)
     return target
 
 
@@ -44,7 +42,7 @@ def index_min_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         tensor([5, 3, 5])
     """
     source = rows_operand("index_min_", "source", source, target, index)
-    _ops.index_min_.default(target, dim, index, source)
+    _default.index_min_(target, dim, index, source)
     return target
 
 
@@ -57,7 +55,7 @@ def index_max_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         tensor([9, 7, 5])
     """
     source = rows_operand("index_max_", "source", source, target, index)
-    _ops.index_max_.default(target, dim, index, source)
+    _default.index_max_(target, dim, index, source)
     return target
 
 
@@ -70,7 +68,7 @@ def index_and_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         tensor([1, 2, 7])
     """
     source = rows_operand("index_and_", "source", source, target, index)
-    _ops.index_and_.default(target, dim, index, source)
+    _default.index_and_(target, dim, index, source)
     return target
 
 
@@ -83,7 +81,7 @@ def index_or_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) 
         tensor([1, 7, 8])
     """
     source = rows_operand("index_or_", "source", source, target, index)
-    _ops.index_or_.default(target, dim, index, source)
+    _default.index_or_(target, dim, index, source)
     return target
 
 
@@ -102,7 +100,7 @@ def index_fetch_add(target: Tensor, dim: int, index: Tensor, source: Tensor | Nu
         (tensor([0, 0, 1]), tensor([1, 0, 2]))
     """
     source = rows_operand("index_fetch_add", "source", source, target, index)
-    return _ops.index_fetch_add.default(target, dim, index, source)
+    return _default.index_fetch_add(target, dim, index, source)
 
 
 def index_exchange(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
@@ -117,7 +115,7 @@ def index_exchange(target: Tensor, dim: int, index: Tensor, source: Tensor | Num
         (tensor([3, 7]), tensor([1, 2, 8]))
     """
     source = rows_operand("index_exchange", "source", source, target, index)
-    return _ops.index_exchange.default(target, dim, index, source)
+    return _default.index_exchange(target, dim, index, source)
 
 
 def index_compare_exchange(
@@ -141,7 +139,7 @@ def index_compare_exchange(
     """
     expected = rows_operand("index_compare_exchange", "expected", expected, target, index)
     desired = rows_operand("index_compare_exchange", "desired", desired, target, index)
-    old, success = _ops.index_compare_exchange.default(target, dim, index, expected, desired)
+    old, success = _default.index_compare_exchange(target, dim, index, expected, desired)
     return old, success
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ._operand import Number, operand
-
-_ops = torch.ops.atomics
+from ._overloads import default as _default
 
 
 def add_(
@@ -44,7 +43,7 @@ def add_(
         True
     """
     seed = _seed("add_", target, stochastic_rounding, generator)
-    _ops.add_.default(target, operand("add_", "other", other, target), alpha, seed)
+    _default.add_(target, operand("add_", "other", other, target), alpha, seed)
     return target
 
 
@@ -70,7 +69,7 @@ def sub_(
         tensor([0.5000, 0.5000])
     """
     seed = _seed("sub_", target, stochastic_rounding, generator)
-    _ops.sub_.default(target, operand("sub_", "other", other, target), alpha, seed)
+    _default.sub_(target, operand("sub_", "other", other, target), alpha, seed)
     return target
 
 
@@ -81,7 +80,7 @@ def min_(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> min_(torch.tensor([1, 5]), 3)
         tensor([1, 3])
     """
-    _ops.min_.default(target, operand("min_", "other", other, target))
+    _default.min_(target, operand("min_", "other", other, target))
     return target
 
 
@@ -92,7 +91,7 @@ def max_(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> max_(torch.tensor([1, 5]), 3)
         tensor([3, 5])
     """
-    _ops.max_.default(target, operand("max_", "other", other, target))
+    _default.max_(target, operand("max_", "other", other, target))
     return target
 
 
@@ -103,7 +102,7 @@ def and_(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> and_(torch.tensor([6, 1]), 3)
         tensor([2, 1])
     """
-    _ops.and_.default(target, operand("and_", "other", other, target))
+    _default.and_(target, operand("and_", "other", other, target))
     return target
 
 
@@ -114,7 +113,7 @@ def or_(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> or_(torch.tensor([6, 1]), 3)
         tensor([7, 3])
     """
-    _ops.or_.default(target, operand("or_", "other", other, target))
+    _default.or_(target, operand("or_", "other", other, target))
     return target
 
 
@@ -125,7 +124,7 @@ def xor_(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> xor_(torch.tensor([6, 1]), 3)
         tensor([5, 2])
     """
-    _ops.xor_.default(target, operand("xor_", "other", other, target))
+    _default.xor_(target, operand("xor_", "other", other, target))
     return target
 
 

@@ -109,20 +109,30 @@ uint64_t new_number(const char* op) {
   return random >> kNumberShift;
 }
 
-struct Name {
-  uint64_t number;
-  uint32_t slot;
-};
-
-Name name_of(const char* op, const Tensor& handle) {
+int64_t value_of(const char* op, const Tensor& handle) {
   const View view("handle", handle);
   check_dtype(op, view, TypeList<int64_t>{});
   check_one_element(op, view);
   check_memory(op, view);
   // Compiled code writes it back, unchanged.
-  const int64_t value = __atomic_load_n(static_cast<const int64_t*>(view.data), __ATOMIC_RELAXED);
-  const auto bits = static_cast<uint64_t>(value);
-  return {bits >> kSlotBits, static_cast<uint32_t>(bits % kMostSlots)};
+  return __atomic_load_n(static_cast<const int64_t*>(view.data), __ATOMIC_RELAXED);
+}
+
+struct Name {
+  explicit Name(int64_t value)
+      : number(static_cast<uint64_t>(value) >> kSlotBits),
+        slot(static_cast<uint32_t>(static_cast<uint64_t>(value) % kMostSlots)) {}
+
+  uint64_t number;
+  uint32_t slot;
+};
+
+// Whether the handle named something.
+bool release(Name name) {
+  Slot* const slot = find(name.slot);
+  const Closed closed = slot == nullptr ? Closed::kBefore : close(slot->word, name.number);
+  if (closed == Closed::kEmpty) empty_slot(name.slot);
+  return closed != Closed::kBefore;
 }
 
 [[noreturn]] void fail_unknown(const char* op) {
@@ -146,21 +156,17 @@ Tensor make_handle(const char* op, Registered&& registered) {
 }
 
 void release_handle(const char* op, const Tensor& handle) {
-  const auto [number, at] = name_of(op, handle);
-  Slot* const slot = find(at);
-  const Closed closed = slot == nullptr ? Closed::kBefore : close(slot->word, number);
-  if (closed == Closed::kBefore) fail_unknown(op);
-  if (closed == Closed::kEmpty) empty_slot(at);
+  if (!release(Name(value_of(op, handle)))) fail_unknown(op);
 }
 
 HandleUse::HandleUse(const char* op, const Tensor& handle) {
-  const auto [number, at] = name_of(op, handle);
-  Slot* const slot = find(at);
-  if (slot == nullptr || !enter(slot->word, number)) fail_unknown(op);
-  slot_ = at;
+  const Name name(value_of(op, handle));
+  Slot* const slot = find(name.slot);
+  if (slot == nullptr || !enter(slot->word, name.number)) fail_unknown(op);
+  slot_ = name.slot;
   registered_ = slot->registered.get();
   if (registered_->target.const_data_ptr() != registered_->address) {
-    if (leave(slot->word)) empty_slot(at);
+    if (leave(slot->word)) empty_slot(slot_);
     fail(op, "handle", "name a tensor that stays where it was registered",
          "one that was moved (share_memory_, set_, .data = or resize_)");
   }
@@ -186,3 +192,5 @@ void HandleUse::wake() const {
 }
 
 }  // namespace atomics::cpu
+
+void atomics_release_handle(int64_t handle) { atomics::cpu::release(atomics::cpu::Name(handle)); }
