@@ -128,19 +128,12 @@ struct HandleLoad {
 };
 
 using Kernels = TypeList<LoadKernel, StoreKernel, CompareExchangeKernel>;
-using ByHandles = TypeList<HandleLoad, ByHandle<StoreKernel>>;
+using All = Joined<AllLockFree<Kernels>, TypeList<HandleLoad, ByHandle<StoreKernel>>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
-  implement_lock_free(m, Kernels{});
-  implement(m, ByHandles{});
-}
-STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
-  refuse<NegativeView>(m, Joined<Kernels, ByHandles>{});
-}
-STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) {
-  refuse<ConjugateView>(m, Joined<Kernels, ByHandles>{});
-}
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, All{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, All{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, All{}); }
 
 }  // namespace atomics::cpu

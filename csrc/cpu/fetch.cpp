@@ -79,19 +79,12 @@ struct AddCheckedKernel {
 template <class... Ops>
 auto kernels(TypeList<Ops...>) -> TypeList<FetchKernel<Ops>..., AddBelowKernel, AddCheckedKernel>;
 using Kernels = decltype(kernels(FetchOps{}));
-using ByHandles = TypeList<ByHandle<FetchKernel<Add>>>;
+using All = Joined<AllLockFree<Kernels>, TypeList<ByHandle<FetchKernel<Add>>>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
-  implement_lock_free(m, Kernels{});
-  implement(m, ByHandles{});
-}
-STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
-  refuse<NegativeView>(m, Joined<Kernels, ByHandles>{});
-}
-STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) {
-  refuse<ConjugateView>(m, Joined<Kernels, ByHandles>{});
-}
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, All{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, All{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, All{}); }
 
 }  // namespace atomics::cpu

@@ -33,8 +33,13 @@ struct LockFree<Kernel, Result(const Tensor&, Others...)> {
 };
 
 template <class... Kernels>
+auto all_lock_free(TypeList<Kernels...>) -> TypeList<LockFree<Kernels>...>;
+template <class Kernels>
+using AllLockFree = decltype(all_lock_free(Kernels{}));
+
+template <class... Kernels>
 void implement_lock_free(torch::stable::detail::StableLibrary& m, TypeList<Kernels...>) {
-  implement(m, TypeList<LockFree<Kernels>...>{});
+  implement(m, AllLockFree<TypeList<Kernels...>>{});
 }
 
 }  // namespace atomics::cpu

@@ -61,19 +61,12 @@ template <class... Scaled, class... Plain>
 auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
     -> TypeList<ScaledUpdateKernel<Scaled>..., UpdateKernel<Plain>...>;
 using Kernels = decltype(kernels(ScaledUpdateOps{}, UpdateOps{}));
-using ByHandles = TypeList<ByHandle<ScaledUpdateKernel<Add>>>;
+using All = Joined<AllLockFree<Kernels>, TypeList<ByHandle<ScaledUpdateKernel<Add>>>>;
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) {
-  implement_lock_free(m, Kernels{});
-  implement(m, ByHandles{});
-}
-STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) {
-  refuse<NegativeView>(m, Joined<Kernels, ByHandles>{});
-}
-STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) {
-  refuse<ConjugateView>(m, Joined<Kernels, ByHandles>{});
-}
+STABLE_TORCH_LIBRARY_IMPL(atomics, CPU, m) { implement(m, All{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Negative, m) { refuse<NegativeView>(m, All{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, Conjugate, m) { refuse<ConjugateView>(m, All{}); }
 
 }  // namespace atomics::cpu
