@@ -66,6 +66,18 @@ def test_threads_without_a_gil_share_exactly_with_a_process_that_has_one(interpr
     assert not mutex.locked()
 
 
+@pytest.mark.skipif(not IS_FREE_THREADED, reason="this interpreter has a GIL")
+def test_package_leaves_the_gil_off_where_torch_does():
+    script = """
+import sys, torch
+print(sys._is_gil_enabled())
+import caffe2op_atomics._fast
+print(sys._is_gil_enabled())
+"""
+    before, after = run("env", "-u", "PYTHON_GIL", sys.executable, "-c", script).split()
+    assert before == after
+
+
 @pytest.mark.skipif(IS_FREE_THREADED, reason="the fast path here was built without a GIL")
 def test_module_for_a_gil_is_refused_with_the_error_that_chooses_the_slow_path(interpreter):
     module = Path(library_path()).with_name("_fast.abi3.so")
