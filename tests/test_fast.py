@@ -184,7 +184,7 @@ def use_after_many_others(_: int, mutex: Mutex) -> None:
     """Mutexes that are idle are unmapped when there are many, but not those of an object."""
     with mutex:
         pass
-    for _ in range(40):
+    for _ in range(300):
         other = torch.ops.atomics.create_mutex()
         torch.ops.atomics.mutex_lock(other)
         torch.ops.atomics.mutex_unlock(other)

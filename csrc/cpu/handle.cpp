@@ -68,9 +68,12 @@ struct GuardedHandle {
     check_no_overlap(kName, {"mutex", mutex}, cells);
     auto stripes = stripes_of(kName, mutex);
     verify(stripes, {cells, first});
+    const auto* const slots = slots_of(kName, {"mutex", mutex});
+    auto anchor = std::make_unique<mutex::Anchor>(kName, slots, mutex::read_header(kName, slots));
     return make_handle(kName, {.target = target.share(),
                                .address = target.mutable_data_ptr(),
                                .mutex = mutex.share(),
+                               .anchor = std::move(anchor),
                                .first = first});
   }
 };

@@ -2,9 +2,10 @@
 // and write it back; the op that gets it works on the tensor that was registered.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "../view.h"
+#include "mutex/bank.h"
 
 namespace atomics::cpu {
 
@@ -16,7 +17,8 @@ struct Registered {
   Tensor target;
   const void* address;  // of target's memory: a tensor that moves is no longer the one it was
   Tensor mutex;         // the bank that guards it, or none
-  int64_t first = 0;    // the mutex of byte 0 of its storage
+  std::unique_ptr<mutex::Anchor> anchor = nullptr;  // keeps the library's mapping of the bank
+  int64_t first = 0;                                // the mutex of byte 0 of its storage
   Sleepers sleepers = kNobody;
 };
 

@@ -48,8 +48,10 @@ Registry& registry() {
   return the;
 }
 
-// A kept page keeps the whole file behind it alive, and a process has some 65,000 mappings.
-constexpr size_t kMostIdle = 16;
+// A kept page keeps the whole file behind it alive, and a process has some 65,000 mappings. But to
+// map a bank again takes a hundred times as long as a small update under it, so a model's worth of
+// them is kept.
+constexpr size_t kMostIdle = 128;
 
 void remove(Registry& all, std::list<Bank>::iterator bank) {
   unmap(bank->slots, bank->bytes);
