@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import cycle
 
 import torch
-from _contest import Case, Contender, Goal, at_most, faster
+from _contest import Case, Contender, Goal, at_most, faster, of
 from _per_element import Loops
 from _timing import Way
 from torch import Tensor
@@ -57,7 +57,7 @@ def dense(
         return {**addresses, "loop": loop, "n": size}
 
     return Case(
-        f"add_ {str(dtype).removeprefix('torch.')}, {_power(size)}, {_of(threads, 'thread')}",
+        f"add_ {str(dtype).removeprefix('torch.')}, {_power(size)}, {of(threads, 'thread')}",
         Contender("atomics", Way("add_(target, other)", tensors)),
         [
             Contender("per element", Way("loop(target, other, n, 1.0)", pointers), goal),
@@ -195,7 +195,7 @@ def table(batch: int, processes: int) -> Case:
 
     racy = "target.index_add_(0, next(index), source)"
     return Case(
-        f"index_add_ {batch} int64, Zipf, {_of(processes, 'process')}",
+        f"index_add_ {batch} int64, Zipf, {of(processes, 'process')}",
         contender("atomics", "index_add_(target, 0, next(index), source)"),
         [
             contender("torch, racy", racy, at_most(1 if (batch, processes) == (4096, 2) else None)),
@@ -221,8 +221,3 @@ def draws(count: int, batch: int, exponent: float) -> list[Tensor]:
 
 def _power(size: int) -> str:
     return f"{size >> 20} M" if size >= 2**20 else f"{size >> 10} K"
-
-
-def _of(count: int, one: str) -> str:
-    many = one + ("es" if one.endswith("s") else "s")
-    return f"{count} {one if count == 1 else many}"

@@ -78,3 +78,9 @@ class Case:
     elements: int = 1
     workers: int = 1
     processes: bool = False
+
+
+def of(count: int, one: str) -> str:
+    """Return "1 process", "2 processes"."""
+    many = one + ("es" if one.endswith("s") else "s")
+    return f"{count} {one if count == 1 else many}"

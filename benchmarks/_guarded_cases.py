@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import cycle
 
 import torch
-from _contest import Case, Contender, Goal, faster
+from _contest import Case, Contender, Goal, faster, of
 from _timing import Way
 from torch import Tensor, nn
 
@@ -45,7 +45,7 @@ def dense(size: int, processes: int, goal: Goal | None = None, shown: str = "") 
         return Contender(name, Way(code, names), goal, lost)
 
     return Case(
-        f"guarded_add_ float32, {shown or f'{size >> 20} M'}, {_of(processes, 'process')}",
+        f"guarded_add_ float32, {shown or f'{size >> 20} M'}, {of(processes, 'process')}",
         contender("atomics", "guarded.add_(other)"),
         [contender("torch, racy", "target.add_(other)", goal or faster())],
         elements=size,
@@ -74,7 +74,7 @@ def words(batch: int, processes: int) -> Case:
 
     racy = "target.index_add_(0, next(index), source)"
     return Case(
-        f"words, batches of {batch}, {_of(processes, 'process')}",
+        f"words, batches of {batch}, {of(processes, 'process')}",
         contender("atomics", "guarded.index_add_(0, next(index), source)"),
         [
             contender("torch, racy", racy, faster(2 if aimed else None)),
@@ -136,8 +136,3 @@ def draws(count: int, batch: int, exponent: float) -> list[Tensor]:
     weights = torch.arange(1, count + 1, dtype=torch.float64) ** -exponent
     ranks = torch.multinomial(weights, 32 * batch, replacement=True, generator=generator)
     return list(ranks.reshape(32, batch))
-
-
-def _of(count: int, one: str) -> str:
-    many = one + ("es" if one.endswith("s") else "s")
-    return f"{count} {one if count == 1 else many}"

@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 from collections.abc import Iterator
 
-from _contest import Case, Contender, Goal, faster
+from _contest import Case, Contender, Goal, faster, of
 from _timing import Way
 
 import caffe2op_atomics as atomics
@@ -33,7 +33,7 @@ def locking(processes: int, goal: Goal) -> Case:
     if processes == 1:
         rivals.append(contender("threading.Lock, unshared", threading.Lock(), faster()))
     return Case(
-        f"with Mutex, {processes} process{'es' * (processes > 1)}",
+        f"with Mutex, {of(processes, 'process')}",
         contender("atomics", atomics.Mutex()),
         rivals,
         workers=processes,
