@@ -22,9 +22,10 @@ def compare(case: Case, seconds: float) -> Iterator[Row]:
     here = [contender for contender in contenders if contender.way is not None]
     ways = [contender.way for contender in here if contender.way is not None]
     timings = measure(ways, case.workers, case.processes, seconds)
-    times, lost = {}, {}
+    times, rounds, lost = {}, {}, {}
     for contender, timing in zip(here, timings, strict=True):
         times[contender.name] = timing.nanoseconds / case.elements
+        rounds[contender.name] = timing.rounds
         if contender.lost is not None:
             lost[contender.name] = contender.lost(timing.calls)
     ours, our_loss = times[case.ours.name], lost.get(case.ours.name)
@@ -32,6 +33,7 @@ def compare(case: Case, seconds: float) -> Iterator[Row]:
         theirs, goal = times.get(rival.name), rival.goal
         assert goal is not None
         ratio = None if theirs is None else goal.ratio(ours, theirs)
+        names = case.ours.name, rival.name
         met = None if ratio is None else goal.met(ratio)
         yield Row(
             what=case.what,
@@ -41,6 +43,7 @@ def compare(case: Case, seconds: float) -> Iterator[Row]:
             theirs=theirs,
             faster=goal.faster,
             ratio=ratio,
+            spread=None if theirs is None else goal.spread(*(rounds[name] for name in names)),
             target=goal.bound,
             met=met and not our_loss,
             lost=our_loss,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import quantiles
 
 from _timing import Way
 
@@ -24,6 +25,11 @@ class Goal:
     def ratio(self, ours: float, theirs: float) -> float:
         """Compare two times."""
         return theirs / ours if self.faster else ours / theirs
+
+    def spread(self, ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+        """Compare the times of each round, and return the quartiles."""
+        low, _, high = quantiles(map(self.ratio, ours, theirs), n=4, method="inclusive")
+        return low, high
 
     def met(self, ratio: float) -> bool | None:
         """Return whether a ratio reaches the goal, or None if there is none."""

@@ -26,6 +26,7 @@ class Row:
         theirs: the rival's.
         faster: whether ``ratio`` is their time over ours, or ours over theirs.
         ratio: the two times compared.
+        spread: the quartiles of the ratios of the rounds.
         target: the least ratio aimed at if ``faster``, the greatest if not; None if there is none.
         met: whether it was reached, and ours lost nothing.
         lost: the part of all updates that ours lost, where that was counted.
@@ -40,6 +41,7 @@ class Row:
     theirs: float | None
     faster: bool
     ratio: float | None
+    spread: tuple[float, float] | None
     target: float | None
     met: bool | None
     lost: float | None
@@ -55,16 +57,19 @@ def print_table(rows: Sequence[Row]) -> None:
         padding=(0, 0, 0, 1),
         show_edge=False,
     )
-    for number, heading in enumerate(("", "ns", "ours is", "target", "", "lost")):
+    for number, heading in enumerate(("", "ns", "ours is", "quartiles", "target", "", "lost")):
         table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     before = ""
     for row in rows:
         if row.what != before:
-            table.add_row(f"[bold]{row.what}[/]", _number(row.ours), "", "", "", _part(row.lost))
+            table.add_row(
+                f"[bold]{row.what}[/]", _number(row.ours), "", "", "", "", _part(row.lost)
+            )
         table.add_row(
             f"  {row.against}",
             row.note if row.theirs is None else _number(row.theirs),
             "" if row.ratio is None else _ratio(row.ratio, row.faster),
+            "" if row.spread is None else "{:.2f}-{:.2f}".format(*row.spread),
             "" if row.target is None else f"{'≥' if row.faster else '≤'} {row.target:g}x",
             {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[row.met],
             _part(row.theirs_lost),

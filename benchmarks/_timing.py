@@ -8,6 +8,7 @@ import time
 import timeit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -39,12 +40,17 @@ class Timing:
     """A way, measured.
 
     Attributes:
-        nanoseconds: of a call, while all workers make calls: the median over the rounds.
+        rounds: nanoseconds of a call, while all workers make calls, in each round.
         calls: how often it was called in all, by whomever.
     """
 
-    nanoseconds: float
+    rounds: list[float]
     calls: int
+
+    @property
+    def nanoseconds(self) -> float:
+        """The median over the rounds."""
+        return median(self.rounds)
 
 
 def measure(ways: Sequence[Way], workers: int, processes: bool, seconds: float) -> list[Timing]:
@@ -94,7 +100,7 @@ def measure(ways: Sequence[Way], workers: int, processes: bool, seconds: float) 
     took = span[..., 1].amax(dim=2) - span[..., 0].amin(dim=2)
     return [
         Timing(
-            nanoseconds=took[:, k].quantile(0.5).item() / plan.calls * 1e9,
+            rounds=(took[:, k] / plan.calls * 1e9).tolist(),
             calls=plan.tried + ROUNDS * workers * plan.calls,
         )
         for k, plan in enumerate(plans)
