@@ -49,6 +49,7 @@ bench: $(PACKAGE)
 	$(BIN)/python benchmarks/lockfree.py
 	$(BIN)/python benchmarks/guarded.py
 	$(BIN)/python benchmarks/locks.py
+	$(BIN)/python benchmarks/compile.py
 
 wheel: $(REQUIREMENTS)
 	rm -rf dist

@@ -130,3 +130,14 @@ def test_benchmark_of_the_guarded_ops(only, tmp_path):
     assert all(row["ours"] > 0 for row in rows)
     assert {row["lost"] for row in rows} <= {None, 0}
     assert picture.stat().st_size
+
+
+@needs_compiler
+@pytest.mark.timeout(240)
+def test_benchmark_of_compiled_steps():
+    options = ("--seconds", "0.001", "--only", "a known gradient", "--json")
+    rows = json.loads(run("benchmarks/compile.py", *options))["rows"]
+    assert {row["lost"] for row in rows} == {0}
+    exact = [row for row in rows if row["against"].endswith("exact")]
+    assert {row["theirs_lost"] for row in exact} == {0}
+    assert all(row["spread"][0] <= row["spread"][1] for row in rows)
