@@ -41,12 +41,20 @@ def code_of(page: str) -> str:
 
 
 def test_code_of_the_page_on_compilers_runs():
-    shown = "import torch\nimport caffe2op_atomics as atomics\n" + code_of("docs/compile.md")
-    names = {"work": torch.relu, "x": torch.ones(2), "done": caffe2op_atomics.AtomicBool()}
-    exec(shown, names)
-    assert names["steps"].value == 1
-    assert names["weights"].eq(-0.01).all()
-    assert names["done"].is_set()
+    given = {
+        "torch": torch,
+        "atomics": caffe2op_atomics,
+        "work": torch.relu,
+        "x": torch.ones(2),
+        "done": caffe2op_atomics.AtomicBool(),
+        "weights": [caffe2op_atomics.GuardedTensor([2])],
+        "gradients": [torch.ones(2)],
+    }
+    exec(code_of("docs/compile.md"), given)
+    assert given["steps"].value == 1
+    assert given["table"].eq(-0.01).all()
+    assert given["weights"][0].tensor.eq(-0.01).all()
+    assert given["done"].is_set()
 
 
 @pytest.mark.timeout(240)
