@@ -27,7 +27,10 @@ _LOCK = "belongs to a lock, which has no place in a graph: torch moves reads and
 _BREAKING: dict[Callable[..., Any], str] = {
     CounterCell.wait_until: f"Counter.wait_until {_WAITS}",
     FlagCell.wait: f"AtomicBool.wait {_WAITS}",
-    FlagCell.set_if: "AtomicBool.set_if has no form in a graph: set() has one",
+    FlagCell.set_if: (
+        "AtomicBool.set_if has no form in a graph: return the condition and call it outside, "
+        "or set()"
+    ),
     **{
         getattr(MutexCell, name): f"Mutex.{name} {_LOCK}"
         for name in ("acquire", "release", "consistent", "locked", "owner")
@@ -74,7 +77,7 @@ def _substitute() -> None:
         FlagCell.set: _traced.set_flag,
         FlagCell.clear: _traced.clear_flag,
         FlagCell.is_set: _traced.is_set,
-        **{method: _traced.breaking(text) for method, text in _BREAKING.items()},
+        **{method: _traced.breaking(method, text) for method, text in _BREAKING.items()},
     }
     for method, traced in methods.items():
         torch.compiler.substitute_in_graph(method, skip_signature_check=True)(traced)

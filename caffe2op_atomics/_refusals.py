@@ -14,7 +14,8 @@ import torch
 from . import _library
 
 _WAY_OUT = (
-    "use ops on handles, or the methods of Counter, AtomicBool and GuardedTensor, which take theirs"
+    "use ops on handles, or those methods of Counter, AtomicBool and GuardedTensor that take "
+    "theirs (docs/compile.md)"
 )
 
 # Of each op but those on handles, which a program may copy as it likes.
@@ -34,11 +35,12 @@ def reason(op: str) -> str:
     """Return why an op has no place in a graph, and what to do."""
     if op.startswith("mutex_") or op == "create_mutex":
         return f"{op}: a lock has no place in a graph, which would move reads and writes past it"
-    form = f": here, ops.handle_{op}" if f"handle_{op}" in FOR_GRAPHS else ""
-    return (
-        f"{op} must run on the caller's own memory, which a graph would copy; for one graph, "
-        f"{_WAY_OUT}{form}"
-    )
+    if op.startswith("handle"):
+        return f"{op} changes what handles mean: call it outside of the compiled function"
+    why = f"{op} must run on the caller's own memory, which a graph would copy"
+    if f"handle_{op}" not in FOR_GRAPHS:
+        return f"{why}, and has no form on handles: call it outside of the compiled function"
+    return f"{why}; for one graph, {_WAY_OUT}: here, ops.handle_{op}"
 
 
 # Keeps what is registered alive.
@@ -76,6 +78,23 @@ def install_in_compiler() -> None:
 
 def _packet(name: str) -> str:
     return name.split(".")[0]
+
+
+def check_not_recorded(what: str) -> None:
+    """Raise while the calling thread records a program, which would hold numbers of just now.
+
+    Raises:
+        RuntimeError: if it does.
+    """
+    key = torch._C._TorchDispatchModeKey.PROXY
+    recorder = torch._C._get_dispatch_mode(key)
+    if recorder is None and torch.compiler.is_exporting():
+        recorder = torch._ops._get_dispatch_mode_pre_dispatch(key)
+    if recorder is not None:
+        raise RuntimeError(
+            f"{what} must not be recorded by torch.export or make_fx, whose program would hold the "
+            "numbers of just now: call it outside"
+        )
 
 
 def returns_numbers(overload: Any) -> bool:

@@ -156,6 +156,8 @@ class SharedObject:
     def handle(self) -> Tensor:
         """The handle that its methods use in compiled graphs, of this process; lives as it does.
 
+        That of a Counter or AtomicBool names a tensor of no dimension.
+
         Raises:
             RuntimeError: if the class has no such methods.
         """
@@ -199,7 +201,7 @@ class SharedObject:
         if isinstance(other, (int, float, Tensor)):
             kind = "tensor" if isinstance(other, Tensor) else "number"
             raise TypeError(
-                f"a {type(self).__name__} is compared by identity, not with a {kind}; "
+                f"{type(self).__name__} is compared by identity, not with a {kind}; "
                 "read it first (value, is_set(), locked(), snapshot())"
             )
         return self is other

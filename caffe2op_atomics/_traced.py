@@ -1,13 +1,15 @@
 """What the methods of the classes are in a compiled graph: ops on the handle of the object.
 
 They return numbers as elsewhere. Where a graph cannot go on with a number that it does not know
-(``if counter.next() == 3:``), dynamo breaks it and calls the method itself.
+(``if counter.next() == 3:``), dynamo breaks it and calls the method itself. It may also run what is
+here outside of a graph, so that all of it has to be right there, too.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,6 +28,9 @@ def next_ticket(self: SharedObject) -> int:
 
 
 def fetch_add(self: SharedObject, n: int, /) -> int:
+    if not isinstance(n, int):  # which torch.full would make one of
+        torch._dynamo.graph_break(msg="Counter: n must be an int in a graph")
+        n = operator.index(n)
     return _number(_default.handle_fetch_add(self._handle, _cell(n, torch.int64)))
 
 
@@ -60,20 +65,31 @@ def is_set(self: SharedObject) -> bool:
 
 
 def guarded_add_(self: GuardedTensor, other: Tensor | Number, alpha: Number) -> None:
-    other = operand("guarded_add_", "other", other, self._data)
+    if not isinstance(other, Tensor):
+        other = _operand_of(self, other)
     _default.handle_guarded_add_(self._handle, other, alpha)
 
 
-def breaking(text: str) -> Callable[..., None]:
+def _operand_of(self: GuardedTensor, number: Number) -> Tensor:
+    dtype = self._data.dtype
+    # Of a number that the graph does not know, nothing else can be asked.
+    if dtype.is_floating_point or (dtype == torch.int64 and isinstance(number, int)):
+        return _cell(number, dtype)
+    torch._dynamo.graph_break(msg=f"GuardedTensor.add_: other must fit in {dtype}")
+    return operand("guarded_add_", "other", number, self._data)
+
+
+def breaking(original: Callable[..., Any], text: str) -> Callable[..., Any]:
     """Return what a method is that breaks the graph, and why."""
 
-    def method(self: SharedObject, *_: object, **__: object) -> None:
+    def method(self: SharedObject, *args: object, **keywords: object) -> Any:
         torch._dynamo.graph_break(msg=text)
+        return original(self, *args, **keywords)
 
     return method
 
 
-def _cell(n: int, dtype: torch.dtype) -> Tensor:
+def _cell(n: Number, dtype: torch.dtype) -> Tensor:
     return torch.full((), n, dtype=dtype, device="cpu")
 
 

@@ -148,9 +148,10 @@ def test_counter_is_read_where_a_compiled_function_reads_it():
     compiled = torch.compile(counted_by_a_call, backend="eager")
     for _ in range(3):
         assert compiled(torch.zeros(1)).item() == 1
-    torch._dynamo.reset()  # torch 2.12 only warns where it has learnt to skip the function
-    with pytest.raises(RuntimeError):
-        torch.compile(counted_by_a_call, backend="eager", fullgraph=True)(torch.zeros(2))
+    torch._dynamo.reset()
+    whole = torch.compile(counted_by_a_call, backend="eager", fullgraph=True)
+    for _ in range(3):
+        assert whole(torch.zeros(1)).item() == 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

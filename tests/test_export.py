@@ -12,7 +12,7 @@ import torch
 from op_table import ALL, DENSE, HANDLES, Op
 from torch import Tensor, nn
 
-from caffe2op_atomics import AtomicBool, Counter, Mutex, ops
+from caffe2op_atomics import AtomicBool, Counter, GuardedTensor, Mutex, ops, optim
 
 atomics = torch.ops.atomics
 
@@ -115,6 +115,7 @@ def test_methods_are_ops_on_handles_in_a_strict_program():
         lambda: FLAG.is_set(),
         lambda: bool(FLAG),
         lambda: FLAG.wait(0),
+        lambda: FLAG.set_if(True),
         lambda: MUTEX.acquire(),
         lambda: MUTEX.locked(),
     ],
@@ -182,7 +183,7 @@ def test_no_plain_op_is_functionalized(op):
         traced(op)
     name = op.name.split(".")[0]
     text = str(caught.value).splitlines()[0]
-    assert re.match(rf"({name}|handle)\b.* (must|has no place)", text), text
+    assert re.match(rf"({name}|handle)\b.* (must|has no place|changes what)", text), text
 
 
 @pytest.mark.parametrize("op", DENSE + HANDLES, ids=lambda op: op.name)
@@ -204,3 +205,57 @@ def test_derivatives_are_taken_beside_an_update_that_is_made_once(transform):
 
     transform(loss)(torch.ones(3))
     assert calls.item() == 1
+
+
+@strict_or_not
+def test_optimizer_s_step_is_refused(strict):
+    weight = nn.Parameter(torch.zeros(3).share_memory_())
+    weight.grad = torch.ones(3)
+    optimizer = optim.SGD([weight], lr=1.0)
+
+    class Steps(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            optimizer.step()
+            return x + 1
+
+    with pytest.raises((RuntimeError, torch._dynamo.exc.Unsupported)):
+        torch.export.export(Steps(), X, strict=strict)
+    assert weight.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("n", [0.5, torch.tensor(2.5), "1"])
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_number_that_is_no_integer_is_refused_in_a_graph_too(n, fullgraph):
+    counter = Counter()
+
+    def count(x: Tensor) -> Tensor:
+        counter.fetch_add(n)
+        return x + 1
+
+    torch._dynamo.reset()
+    with pytest.raises((TypeError, RuntimeError)):
+        torch.compile(count, backend="eager", fullgraph=fullgraph)(torch.ones(1))
+    assert counter.value == 0
+
+
+@pytest.mark.parametrize("n", [2, 1.5, torch.tensor(3.0)])
+def test_guarded_tensor_takes_numbers_in_a_graph(n):
+    counter, table = Counter(4), GuardedTensor([2])
+
+    def add(x: Tensor) -> Tensor:
+        table.add_(n)
+        table.add_(counter.next())
+        return table.add_(x * 0.5).tensor + 0
+
+    torch._dynamo.reset()
+    torch.compile(add, fullgraph=True)(torch.ones(2))
+    assert table.snapshot().tolist() == [float(n) + 4.5] * 2
+
+
+def test_fraction_for_an_integer_table_is_refused_in_a_graph_too():
+    table = GuardedTensor([2], dtype=torch.int64)
+    for fullgraph in (True, False):
+        torch._dynamo.reset()
+        with pytest.raises((ValueError, RuntimeError)):
+            torch.compile(lambda: table.add_(0.5), backend="eager", fullgraph=fullgraph)()
+    assert table.snapshot().tolist() == [0, 0]

@@ -103,9 +103,11 @@ def test_what_is_no_handle_is_refused():
 
 def test_what_does_not_fit_is_refused():
     handle = ops.handle(torch.zeros(2))
-    with pytest.raises(RuntimeError, match=r"^add_: other must broadcast to target's shape \[2\]"):
+    with pytest.raises(
+        RuntimeError, match=r"^handle_add_: other must broadcast to target's shape \[2\]"
+    ):
         ops.handle_add_(handle, ONES)
-    with pytest.raises(RuntimeError, match=r"^add_: other must have dtype float32 like target"):
+    with pytest.raises(RuntimeError, match=r"^handle_add_: other must have dtype float32 like"):
         ops.handle_add_(handle, torch.ones(2).long())
     for other in (torch.ones(()), torch.ones(1, 2)):
         with pytest.raises(RuntimeError, match=r"^handle_fetch_add: other must have shape \[2\]"):

@@ -28,8 +28,8 @@ def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Te
         target: a dense CPU tensor of a dtype that :func:`load` takes. It has to stay where it is:
             after ``share_memory_()``, ``resize_()``, ``set_()`` or ``.data =`` ops on the handle
             raise. Share it first.
-        mutex: a bank that guards ``target``, for :func:`handle_guarded_add_`; without one, the
-            handle is for the others.
+        mutex: a bank that guards ``target``, as ``torch.ops.atomics.create_mutex(n)`` makes it, for
+            :func:`handle_guarded_add_`; without one, the handle is for the others.
         first: the mutex of the first byte of target's storage, see
             :func:`caffe2op_atomics.ops.guarded_add_`.
 
@@ -37,6 +37,7 @@ def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Te
         An int64 tensor of no dimension, to pass to compiled functions. Do not write to it.
 
     Raises:
+        TypeError: if ``mutex`` is no tensor.
         RuntimeError: if ``target`` or ``mutex`` cannot be used so.
 
     Example:
@@ -51,6 +52,11 @@ def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Te
         if first != 0:
             raise TypeError(f"handle: first must be given with a mutex, got {first} without")
         return _default.handle(target)
+    if not isinstance(mutex, Tensor):
+        raise TypeError(
+            "handle: mutex must be a tensor, as torch.ops.atomics.create_mutex(n) makes it, got "
+            f"{type(mutex).__name__}"
+        )
     return _ops.handle.guarded(mutex, target, first)
 
 
@@ -69,6 +75,8 @@ def handle_after(handle: Tensor, *tensors: Tensor) -> None:
     A compiler keeps the order of ops on one handle, and does not know that they have to do with
     anything else. Does nothing outside of compiled graphs, where all runs in order.
     """
+    for each in (handle, *tensors):
+        _check("handle_after", "arguments", each)
     _default.handle_after(handle, list(tensors))
 
 
@@ -93,12 +101,14 @@ def handle_load(handle: Tensor, size: Sequence[int], dtype: torch.dtype) -> Tens
 
 
 def handle_store_(handle: Tensor, other: Tensor) -> None:
-    """Write ``other``, which broadcasts, as :func:`store_`."""
+    """Write ``other``, a tensor, which broadcasts, as :func:`store_`."""
+    _check("handle_store_", "other", other)
     _default.handle_store_(handle, other)
 
 
 def handle_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
-    """Add ``alpha * other``, which broadcasts, as :func:`add_`."""
+    """Add ``alpha * other``, of a tensor, which broadcasts, as :func:`add_`."""
+    _check("handle_add_", "other", other)
     _default.handle_add_(handle, other, alpha)
 
 
@@ -115,9 +125,22 @@ def handle_fetch_add(handle: Tensor, other: Tensor) -> Tensor:
         (tensor(3), tensor(4))
         >>> handle_release(h)
     """
+    _check("handle_fetch_add", "other", other)
     return _default.handle_fetch_add(handle, other)
 
 
 def handle_guarded_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
-    """Add ``alpha * other``, which broadcasts, as :func:`guarded_add_`, by a guarded handle."""
+    """Add ``alpha * other``, of a tensor, which broadcasts, as :func:`guarded_add_`.
+
+    Args:
+        handle: of a tensor with a mutex.
+        other: of its dtype.
+        alpha: a factor; in a graph, each value is compiled anew.
+    """
+    _check("handle_guarded_add_", "other", other)
     _default.handle_guarded_add_(handle, other, alpha)
+
+
+def _check(op: str, name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{op}: {name} must be a tensor, got {type(value).__name__}")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._refusals import check_not_recorded
 from ._gradients import Gradients, check_fit, check_private, check_rows, gradients
 from ._hooks import is_profiling, with_hooks
 from ._local import Local, match, note_change
@@ -78,6 +79,7 @@ class SharedOptimizer(SharedState):
                 changed then.
             TypeError: if both ``grads_from`` and ``grads`` are given.
         """
+        check_not_recorded(f"{type(self).__name__}.step")
         loss = None
         if closure is not None:
             with torch.enable_grad():

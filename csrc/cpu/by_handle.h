@@ -1,6 +1,8 @@
 // The kernels that work on what a handle names: those that work on a tensor, told which one.
 #pragma once
 
+#include <stdexcept>
+
 #include "../check.h"
 #include "../register.h"
 #include "guarded_memory.h"
@@ -17,6 +19,18 @@ inline void check_is_guarded(const char* op, const Registered& registered, bool 
   fail(op, "handle", std::string("be ") + kKinds[guarded], std::string("one ") + kKinds[!guarded]);
 }
 
+// The errors of a kernel begin with the name of the op on a handle.
+template <class Kernel, class Call>
+auto renamed(Call&& call) {
+  try {
+    return call();
+  } catch (const std::runtime_error& error) {
+    const std::string text = error.what();
+    if (text.rfind(Kernel::name() + ":", 0) == 0) throw std::runtime_error(handle_name(text));
+    throw;
+  }
+}
+
 // Of a lock-free kernel whose first argument is its target.
 template <class Kernel, class Call = decltype(Kernel::call)>
 struct ByHandle;
@@ -30,12 +44,13 @@ struct ByHandle<Kernel, Result(const Tensor&, Others...)> {
     const HandleUse use(op.c_str(), handle);
     check_is_guarded(op.c_str(), *use, false);
     if constexpr (std::is_void_v<Result>) {
-      LockFree<Kernel>::call(use->target, others...);
+      renamed<Kernel>([&] { LockFree<Kernel>::call(use->target, others...); });
       use.wake();
     } else {
       // What a trace is told: the result has the shape of `other`.
       check_same_shape(op.c_str(), View("target", use->target), View("other", others...));
-      Result result = LockFree<Kernel>::call(use->target, others...);
+      Result result =
+          renamed<Kernel>([&] { return LockFree<Kernel>::call(use->target, others...); });
       use.wake();
       return result;
     }

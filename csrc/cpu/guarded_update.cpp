@@ -55,7 +55,8 @@ struct HandleGuardedAdd {
   static void call(const Tensor& handle, const Tensor& other, double alpha) {
     const HandleUse use(kName, handle);
     check_is_guarded(kName, *use, true);
-    GuardedAdd::call(use->mutex, use->target, other, alpha, use->first);
+    renamed<GuardedAdd>(
+        [&] { GuardedAdd::call(use->mutex, use->target, other, alpha, use->first); });
   }
 };
 

@@ -137,7 +137,7 @@ bool release(Name name) {
 
 [[noreturn]] void fail_unknown(const char* op) {
   fail(op, "handle", "name a tensor that is registered in this process",
-       "one that was released, or of another process or none");
+       "one that was released (with its object, perhaps), or of another process or none");
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ PyObject* is_set(PyObject* self, PyObject*) {
 }
 
 PyObject* set_if(PyObject* self, PyObject* condition) {
+  if (!may_run()) return nullptr;
   if (condition == Py_True) return set(self, nullptr);
   if (condition == Py_False) return Py_NewRef(Py_None);
   return PyObject_CallMethod(self, "_set_if_other", "O", condition);

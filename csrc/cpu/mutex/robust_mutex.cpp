@@ -78,7 +78,7 @@ std::optional<Acquired> outcome(const char* op, const Slot* caller, Pin& pin, in
     case EDEADLK:
       if (!same_memory(op, caller, pin)) return std::nullopt;
       fail(op, "mutex", "not be held by the calling thread",
-           "one that it holds (after a death, declare it consistent and unlock it)");
+           "one that it holds (it is not recursive; after a death, declare it consistent)");
     case EBUSY:
     case ETIMEDOUT:
       return kNotAcquired;
