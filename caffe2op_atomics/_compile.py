@@ -16,11 +16,9 @@ from typing import Any
 
 import torch
 
-from . import _library, _refusals, _traced
+from . import _library, _partition, _refusals, _traced
 from ._cells import WHY_SLOW, CounterCell, FlagCell, MutexCell, set_exporting
 from .counter import Counter
-
-_DYNAMO = "torch._dynamo"
 
 _WAITS = "waits, which a graph cannot: call it outside of the compiled function"
 _LOCK = "belongs to a lock, which has no place in a graph: torch moves reads and writes past it"
@@ -39,11 +37,10 @@ _BREAKING: dict[Callable[..., Any], str] = {
 
 
 def install() -> None:
-    """Mark the ops now if dynamo is imported, or as soon as it is."""
-    if _DYNAMO in sys.modules:
-        _prepare_dynamo()
-    else:
-        sys.meta_path.insert(0, _DynamoFinder())
+    """Prepare the compiler now if it is imported, or as soon as it is."""
+    sys.meta_path.insert(0, _Finder())
+    for name in _AFTER_IMPORT.keys() & sys.modules.keys():
+        _AFTER_IMPORT[name]()
 
 
 def _prepare_dynamo() -> None:
@@ -82,8 +79,27 @@ def _substitute() -> None:
     for method, traced in methods.items():
         torch.compiler.substitute_in_graph(method, skip_signature_check=True)(traced)
     # It takes no substitute for an operator in C.
-    Counter.__iadd__ = _traced.add_in_place  # type: ignore[method-assign,assignment]
-    Counter.__isub__ = _traced.subtract_in_place  # type: ignore[method-assign,assignment]
+    Counter.__iadd__ = _add_in_place  # type: ignore[method-assign,assignment]
+    Counter.__isub__ = _subtract_in_place  # type: ignore[method-assign,assignment]
+
+
+# As those in C, they do not call what a subclass has for fetch_add.
+
+
+def _add_in_place(self: Counter, n: int, /) -> Counter:
+    if torch.compiler.is_dynamo_compiling():
+        _traced.fetch_add(self, n)
+    else:
+        CounterCell.fetch_add(self, n)
+    return self
+
+
+def _subtract_in_place(self: Counter, n: int, /) -> Counter:
+    if torch.compiler.is_dynamo_compiling():
+        _traced.fetch_sub(self, n)
+    else:
+        CounterCell.fetch_sub(self, n)
+    return self
 
 
 class _Compiler(ModuleType):
@@ -99,8 +115,15 @@ def _watch_exports() -> None:
     torch.compiler.__class__ = _Compiler
 
 
-class _DynamoFinder(MetaPathFinder):
-    """Finds nothing itself: it has :func:`_prepare_dynamo` run after dynamo's own import.
+# What is to be done once these are imported.
+_AFTER_IMPORT = {
+    "torch._dynamo": _prepare_dynamo,
+    "torch._functorch.partitioners": _partition.install,
+}
+
+
+class _Finder(MetaPathFinder):
+    """Finds nothing itself: it has something done after the import of what others find.
 
     It stays for good: a list that shrinks hides a finder from another thread's import.
     """
@@ -108,7 +131,7 @@ class _DynamoFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != _DYNAMO:
+        if fullname not in _AFTER_IMPORT:
             return None
         found = (
             finder.find_spec(fullname, path, target)
@@ -122,7 +145,7 @@ class _DynamoFinder(MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            _prepare_dynamo()
+            _AFTER_IMPORT[fullname]()
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

@@ -23,12 +23,14 @@ NOBODY, OF_COUNTER, OF_FLAG = 0, 1, 2
 
 def of_cell(owner: object, cell: Tensor, sleepers: int) -> Tensor:
     """Return a handle of one element, whose sleepers the ops on it wake."""
-    return _kept(owner, _handle(cell, sleepers))
+    with torch.inference_mode(False):  # or a graph may not change it
+        return _kept(owner, _handle(cell, sleepers))
 
 
 def of_guarded(owner: object, bank: Tensor, target: Tensor, first: int) -> Tensor:
     """Return a handle of a guarded tensor."""
-    return _kept(owner, _handle_guarded(bank, target, first))
+    with torch.inference_mode(False):
+        return _kept(owner, _handle_guarded(bank, target, first))
 
 
 def _kept(owner: object, handle: Tensor) -> Tensor:

@@ -134,7 +134,7 @@ class SharedObject:
         # Under another strategy torch would move the memory when it is sent.
         self._strategy = strategy_of(tensor)
         self._address = tensor.data_ptr()
-        self._bind(self._address, tensor.nbytes)
+        self._bind(self._address, tensor.numel() * tensor.itemsize)
 
     def __init_subclass__(cls) -> None:
         """Teach multiprocessing, and only it, to pickle the class."""
@@ -178,6 +178,9 @@ class SharedObject:
         if self._file is None:
             raise RuntimeError(f"unlink: {type(self).__name__} must have a name, got one without")
         return self._file.unlink()
+
+    def __str__(self) -> str:  # or dynamo takes what the first object shows for all
+        return repr(self)
 
     def _shown(self, state: str) -> str:
         """Return a ``repr``."""

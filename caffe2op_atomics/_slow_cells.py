@@ -139,11 +139,11 @@ class CounterCell(_Bound):
         return int(_fetch_sub(self._word(), _int64(n)))
 
     def __iadd__(self: _CounterT, n: int, /) -> _CounterT:
-        self.fetch_add(n)
+        CounterCell.fetch_add(self, n)  # not what a subclass has
         return self
 
     def __isub__(self: _CounterT, n: int, /) -> _CounterT:
-        self.fetch_sub(n)
+        CounterCell.fetch_sub(self, n)
         return self
 
     def _load(self) -> int:

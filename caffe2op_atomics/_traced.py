@@ -19,7 +19,6 @@ from .ops._overloads import default as _default
 
 if TYPE_CHECKING:
     from ._shared import SharedObject
-    from .counter import Counter
     from .guarded_tensor import GuardedTensor
 
 
@@ -36,16 +35,6 @@ def fetch_add(self: SharedObject, n: int, /) -> int:
 
 def fetch_sub(self: SharedObject, n: int, /) -> int:
     return fetch_add(self, -n)
-
-
-def add_in_place(self: Counter, n: int, /) -> Counter:
-    self.fetch_add(n)
-    return self
-
-
-def subtract_in_place(self: Counter, n: int, /) -> Counter:
-    self.fetch_sub(n)
-    return self
 
 
 def load(self: SharedObject) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ._operand import Number
 from ._overloads import default as _default
 
-_ops = torch.ops.atomics
+_guarded = torch.ops.atomics.handle.guarded
 
 
 def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Tensor:
@@ -51,13 +51,13 @@ def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Te
     if mutex is None:
         if first != 0:
             raise TypeError(f"handle: first must be given with a mutex, got {first} without")
-        return _default.handle(target)
-    if not isinstance(mutex, Tensor):
+    elif not isinstance(mutex, Tensor):
         raise TypeError(
             "handle: mutex must be a tensor, as torch.ops.atomics.create_mutex(n) makes it, got "
             f"{type(mutex).__name__}"
         )
-    return _ops.handle.guarded(mutex, target, first)
+    with torch.inference_mode(False):  # or a graph may not change it
+        return _default.handle(target) if mutex is None else _guarded(mutex, target, first)
 
 
 def handle_release(handle: Tensor) -> None:
