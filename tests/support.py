@@ -26,6 +26,13 @@ needs_compiler = pytest.mark.skipif(
     shutil.which(_COMPILER) is None, reason=f"there is no C++ compiler, {_COMPILER}"
 )
 
+# For tests of compiled functions: a graph break of ours warns of nothing.
+NO_WARNINGS = [
+    pytest.mark.filterwarnings("error::UserWarning"),
+    # torch's own, of a break beside a tensor that is no leaf.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
+]
+
 START_METHODS = ["fork", "spawn", "forkserver"]
 STRATEGIES = ["file_descriptor", "file_system"]
 

@@ -9,22 +9,15 @@ import textwrap
 import pytest
 import torch
 from op_table import ALL, HANDLES
-from support import run_threads
+from support import NO_WARNINGS, run_threads
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex, ops
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace")
+pytestmark = [*NO_WARNINGS, pytest.mark.usefixtures("fresh_compiler")]
 
 BACKENDS = ["inductor", "aot_eager"]
 ONE = torch.ones(1, dtype=torch.int64)
 WEIGHTS = torch.ones(1)
-
-
-@pytest.fixture(autouse=True)
-def fresh_compiler():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 def read_before_and_use_after(x):
@@ -145,13 +138,9 @@ def counted_by_a_call(x):
 
 
 def test_counter_is_read_where_a_compiled_function_reads_it():
-    compiled = torch.compile(counted_by_a_call, backend="eager")
+    compiled = torch.compile(counted_by_a_call, backend="eager", fullgraph=True)
     for _ in range(3):
         assert compiled(torch.zeros(1)).item() == 1
-    torch._dynamo.reset()
-    whole = torch.compile(counted_by_a_call, backend="eager", fullgraph=True)
-    for _ in range(3):
-        assert whole(torch.zeros(1)).item() == 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -7,21 +7,14 @@ import copy
 import pytest
 import torch
 from optimizers import ONE_OF_EACH, assert_same, named, ours
-from support import run_threads
+from support import NO_WARNINGS, run_threads
 from torch import nn
 
 from caffe2op_atomics import optim
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace")
+pytestmark = [*NO_WARNINGS, pytest.mark.usefixtures("fresh_compiler")]
 
 backends = pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
-
-
-@pytest.fixture(autouse=True)
-def fresh_compiler():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 def trained(kind: str, options: dict, compile_step):
