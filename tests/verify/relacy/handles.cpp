@@ -16,8 +16,8 @@ struct Word {
     return model::Ref(state).fetch_add(-n, std::memory_order::acq_rel);
   }
   bool compare_exchange_weak(uint64_t& expected, uint64_t desired) const {
-    return model::Ref(state).compare_exchange_weak(
-        expected, desired, std::memory_order::acq_rel, std::memory_order::acquire);
+    return model::Ref(state).compare_exchange_weak(expected, desired, std::memory_order::acq_rel,
+                                                   std::memory_order::acquire);
   }
 };
 
