@@ -28,10 +28,10 @@ def loop(cell, x):
 
 @shape(*COUNTED)
 def loop_over_rows(cell, x):
-    return [row + cell.fetch(1) for row in x.unbind()]
+    return [row + cell.fetch(1) for row in (x, x)]
 
 
-@shape(*COUNTS)
+@shape(*COUNTED)
 def loop_with_carried_read(cell, x):
     total = x
     for _ in range(3):
@@ -49,7 +49,7 @@ def while_loop(cell, x):
         left -= 1
         if left == 1:
             break
-    return x * left
+    return x * (left + 2)
 
 
 @shape(*COUNTED)
@@ -62,7 +62,7 @@ def zipped(cell, x):
 
 def _helper(cell, x, *, n=1):
     cell.add(n)
-    return x * 2
+    return x * 3
 
 
 @shape(*COUNTED)
@@ -150,7 +150,7 @@ def branch_on_shape(cell, x):
 @shape(*COUNTS, breaks=COUNTS)
 def branch_on_value(cell, x):
     y = x * 3
-    if torch.as_tensor(cell.fetch(1)).sum() > 5:
+    if torch.as_tensor(cell.fetch(1)).sum() >= 20:
         cell.add(10)
     return y + cell.read()
 
@@ -158,7 +158,7 @@ def branch_on_value(cell, x):
 @shape(*COUNTS, breaks=COUNTS)
 def loop_until_value(cell, x):
     while torch.as_tensor(cell.fetch(3)).sum() < 20:
-        x = x * 2
+        x = x * 3
     return x
 
 
@@ -197,14 +197,14 @@ def gradient_beside(cell, x):
     return (y * y).sum()
 
 
-@shape(*COUNTS)
+@shape(*COUNTED)
 def read_saved_for_backward(cell, x):
     y = WEIGHT * (cell.read() * 1.0)
     cell.add(1)
     return (y * y * cell.read()).sum()
 
 
-@shape(*COUNTS)
+@shape(*COUNTED)
 def fetched_saved_for_backward(cell, x):
     y = WEIGHT * cell.fetch(1)
     return (y * y).sum() + cell.fetch(1) * x.sum()
@@ -231,7 +231,7 @@ class Counted(torch.nn.Module):
 MODULE = torch.nn.Sequential(Counted(), Counted())
 
 
-@shape(*COUNTS)
+@shape(*COUNTED)
 def modules(cell, x):
     for module in MODULE:
         module.cell = cell

@@ -14,6 +14,7 @@ import torch
 from support import NO_WARNINGS
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex, library_path, ops
+from caffe2op_atomics._cells import WHY_SLOW
 
 pytestmark = [*NO_WARNINGS, pytest.mark.usefixtures("fresh_compiler")]
 
@@ -63,6 +64,8 @@ BREAKS = {
 @pytest.mark.parametrize("name", BREAKS)
 def test_break_says_why_and_warns_of_nothing(name):
     call, reason = BREAKS[name]
+    if WHY_SLOW is not None and name[0].isupper():
+        pytest.skip("methods in Python are what they call")
 
     def function(x):
         y = x * 3
