@@ -53,7 +53,7 @@ class Model:
         if self.owner is not None:
             return "returned", False
         if self.lost:
-            return "RuntimeError", "must be repaired with mutex_consistent"
+            return "RuntimeError", "must not be lost"
         self.owner = who
         told, self.untold = self.untold, False
         self.unrepaired = told and not recover

@@ -239,3 +239,15 @@ def test_object_that_ends_in_a_trace_is_released():
         gc.collect()
     with pytest.raises(RuntimeError, match=f"^handle_after: {UNKNOWN}"):
         ops.handle_after(handle)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_script_works_by_handle():
+    def step(handle: Tensor, x: Tensor) -> Tensor:
+        torch.ops.atomics.handle_add_(handle, x)
+        return torch.ops.atomics.handle_fetch_add(handle, x)
+
+    target = torch.zeros(3)
+    scripted = torch.jit.script(step)
+    assert scripted(ops.handle(target), ONES).tolist() == [1, 1, 1]
+    assert target.tolist() == [2, 2, 2]
