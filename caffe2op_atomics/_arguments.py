@@ -78,9 +78,13 @@ def has_memory(tensor: Tensor) -> bool:
 
     They do not if that was resized, or if the tensor wraps others and has a storage for show.
     """
-    if tensor.numel() == 0:
+    numel = tensor.numel()
+    if numel == 0:
         return True
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    last = tensor.storage_offset() + sum((size - 1) * stride for size, stride in steps)
+    if tensor.is_contiguous():  # in every step of an optimizer
+        last = tensor.storage_offset() + numel - 1
+    else:
+        steps = zip(tensor.shape, tensor.stride(), strict=True)
+        last = tensor.storage_offset() + sum((size - 1) * stride for size, stride in steps)
     nbytes = tensor.untyped_storage().nbytes()
     return (last + 1) * tensor.itemsize <= nbytes and tensor.data_ptr() != 0
