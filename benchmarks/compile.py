@@ -3,10 +3,11 @@
     python benchmarks/compile.py [--json] [--plot FILE] [--only TEXT]
 
 The step: a perceptron with one hidden layer, cross entropy, its gradients (``torch.func.grad``), an
-update of its 4 weights and of a count of steps, by inductor. The first two are one graph
+update of its 4 weights and of a count of steps, by inductor. The first three are one graph
 (``fullgraph=True`` raises otherwise):
 
-- exact: `GuardedTensor.add_` and `Counter.next()`, which are ops on handles there;
+- exact: `foreach_add_` on GuardedTensors and `Counter.next()`, which are ops on handles there;
+- weight by weight: `GuardedTensor.add_` instead, four times;
 - racy: `sub_` and `add_`, which inductor fuses into its loops;
 - graph breaks, exact: `torch.ops.atomics.guarded_add_` and `add_`, on tensors;
 - eager, exact: the first, not compiled.
@@ -17,13 +18,13 @@ update of its 4 weights and of a count of steps, by inductor. The first two are 
 
 The rows without a target are there to compare: a step so short that the calls of the ops show, and
 one whose total of the last bias is known. It and the counts of all others are the updates that are
-said to be lost. All are measured in turn, several times, and the medians compared; torch uses one
-thread, every process has a core of its own as far as there are any.
+said to be lost. The ways of the others work on the same weights: where memory happens to lie is
+worth some percent. All are measured in turn, several times, and the medians compared; torch uses
+one thread, every process has a core of its own as far as there are any.
 
-Not always reached with 256 hidden units; docs/speed.md has numbers. A step takes 15 us of a core
-more than the racy one, and some 25 us of 600 where matrix products come between the five ops and
-empty the caches. Most of it is torch's way from Python to an op: one that does nothing
-(`handle_after`) takes 2.2 us of the 2.9 of `handle_guarded_add_` on a small tensor.
+With 256 hidden units that is at the limit; docs/speed.md has numbers. Most of what a step takes
+more is torch's way from Python to an op, once for the weights and once for the count, and dynamo's
+look at the handles.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from ._library import library_path  # noqa: E402
 from ._support import Support, is_supported  # noqa: E402
 from .atomic_bool import AtomicBool  # noqa: E402
 from .counter import Counter  # noqa: E402
-from .guarded_tensor import GuardedTensor, snapshot  # noqa: E402
+from .foreach import foreach_add_, snapshot  # noqa: E402
+from .guarded_tensor import GuardedTensor  # noqa: E402
 from .lost_updates import LostUpdates, check_lost_updates  # noqa: E402
 from .mutex import Mutex, OwnerDiedError  # noqa: E402
 from .names import NameInfo, list_names, unlink_name  # noqa: E402
@@ -47,6 +48,7 @@ __all__ = [
     "Support",
     "caffe2",
     "check_lost_updates",
+    "foreach_add_",
     "is_supported",
     "library_path",
     "list_names",

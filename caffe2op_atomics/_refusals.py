@@ -55,7 +55,7 @@ def install() -> None:
             "a call on the whole tensor updates each element"
         )
         _registrations.impl(name, batched, "FuncTorchBatched")
-        if name not in FOR_GRAPHS:
+        if _packet(name) not in FOR_GRAPHS:
             functional = _raising(f"{reason(_packet(name))} (torch.func.functionalize)")
             _registrations.impl(name, functional, "Functionalize")
         if returns_numbers(_overload(name)):
@@ -68,7 +68,7 @@ def install_in_compiler() -> None:
     from torch._subclasses.functional_tensor import FunctionalTensorMode
 
     for name in _library.op_names():
-        if name not in FOR_GRAPHS:
+        if _packet(name) not in FOR_GRAPHS:
             torch.library.register_torch_dispatch(
                 f"{_library.NAMESPACE}::{name}",
                 FunctionalTensorMode,

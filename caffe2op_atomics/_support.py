@@ -174,7 +174,7 @@ def _done(overload: Any) -> Any:
     name = _name(overload)
     if not name.startswith("handle_"):
         return overload
-    done = name.removeprefix("handle_")
+    done = name.removeprefix("handle_").partition(".")[0]
     return _overload(done if done in _library.op_names() else "handle")
 
 

@@ -217,35 +217,3 @@ class GuardedTensor(SharedObject):
     def __repr__(self) -> str:
         lines = str(self.snapshot()).removeprefix("tensor")
         return f"GuardedTensor{lines}".replace("\n", "\n" + " " * len("Guarded"))
-
-
-def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
-    """Return copies of guarded tensors, all of one moment, while others go on.
-
-    Holds all their mutexes together: at most 1024, which tensors with one ``bank`` keep to.
-
-    Args:
-        guarded: the tensors.
-
-    Raises:
-        TypeError: if one is not a GuardedTensor, or there is none.
-        RuntimeError: if they have too many mutexes.
-
-    Example:
-        >>> weights = GuardedTensor(torch.ones(2))
-        >>> steps = GuardedTensor([1], dtype=torch.int64, bank=weights)
-        >>> snapshot(weights, steps)
-        [tensor([1., 1.]), tensor([0])]
-    """
-    if not guarded:
-        raise TypeError("snapshot: arguments must be at least one GuardedTensor, got none")
-    for each in guarded:
-        if not isinstance(each, GuardedTensor):
-            raise TypeError(
-                f"snapshot: arguments must be GuardedTensors, got {type(each).__name__}"
-            )
-    tensors = [each._data for each in guarded]
-    copies = [torch.empty_like(tensor) for tensor in tensors]
-    banks, firsts = [each._bank for each in guarded], [each._first for each in guarded]
-    ops.guarded_copy_(banks, tensors, firsts, copies, tensors)
-    return copies

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from caffe2op_atomics import AtomicBool, Counter, GuardedTensor, ops
+from caffe2op_atomics import AtomicBool, Counter, GuardedTensor, foreach_add_, ops
 
 atomics = torch.ops.atomics
 
@@ -130,3 +130,10 @@ class OfGuarded(Cell):
 
     def add(self, n: Tensor | int) -> None:
         self.guarded.add_(n)
+
+
+class OfSeveral(OfGuarded):
+    """By a call that takes any number of them."""
+
+    def add(self, n: Tensor | int) -> None:
+        foreach_add_([self.guarded], [tensor(n)])

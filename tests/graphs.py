@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from graph_cells import Cell, Handle, OfCounter, OfFlag, OfGuarded, Plain
+from graph_cells import Cell, Handle, OfCounter, OfFlag, Plain
 from torch import Tensor
 
 Shape = Callable[[Any, Tensor], Any]
@@ -41,9 +41,8 @@ def shape(*kinds: type[Cell], breaks: tuple[type[Cell], ...] = ()) -> Callable[[
     return enter
 
 
-# With add, fetch and read; those whose add takes tensors; with store and read.
+# With add, fetch and read; with store and read.
 COUNTS = Plain, Handle, OfCounter
-TENSORS = Plain, Handle, OfGuarded
 STORES = Plain, Handle, OfFlag
 
 WEIGHTS = torch.ones(4)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from graph_cells import Handle, OfCounter, OfGuarded, Plain
+from graph_cells import Handle, OfCounter, OfGuarded, OfSeveral, Plain
 from graphs import shape
 from torch import Tensor
 
 # Ops on tensors break the graph whatever the data: they have few of these shapes.
 COUNTED = Handle, OfCounter
-ADDED = Handle, OfGuarded
+ADDED = Handle, OfGuarded, OfSeveral
 
 
 # Data.

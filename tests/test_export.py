@@ -11,6 +11,7 @@ import pytest
 import torch
 from op_table import ALL, DENSE, HANDLES, Op
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map, tree_map_only
 
 from caffe2op_atomics import AtomicBool, Counter, GuardedTensor, Mutex, ops, optim
 
@@ -189,9 +190,10 @@ def test_no_plain_op_is_functionalized(op):
 @pytest.mark.parametrize("op", DENSE + HANDLES, ids=lambda op: op.name)
 def test_vmap_is_refused(op):
     args = op.arguments(op.dtypes[-1])
-    batched = tuple(arg.expand(2, *arg.shape) if isinstance(arg, Tensor) else arg for arg in args)
-    dims = tuple(0 if isinstance(arg, Tensor) else None for arg in args)
-    with pytest.raises(RuntimeError, match=rf"^{op.name}: arguments must not be batched by"):
+    batched = tree_map_only(Tensor, lambda arg: arg.expand(2, *arg.shape), args)
+    dims = tree_map(lambda arg: 0 if isinstance(arg, Tensor) else None, args)
+    name = op.name.split(".")[0]
+    with pytest.raises(RuntimeError, match=rf"^{name}: arguments must not be batched by"):
         torch.vmap(op.overload, in_dims=dims)(*batched)
 
 

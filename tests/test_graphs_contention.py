@@ -14,7 +14,7 @@ import torch
 from support import NO_WARNINGS, run_processes, run_threads
 from torch import Tensor
 
-from caffe2op_atomics import Counter, GuardedTensor, ops
+from caffe2op_atomics import Counter, GuardedTensor, foreach_add_, ops
 
 pytestmark = [*NO_WARNINGS, pytest.mark.usefixtures("fresh_compiler", "one_thread_a_call")]
 
@@ -52,6 +52,12 @@ def by_guarded(guarded: GuardedTensor) -> Tensor:
     return (y + guarded.tensor).sum()
 
 
+def by_foreach(guarded: GuardedTensor) -> Tensor:
+    y = guarded.tensor * 2
+    foreach_add_([guarded], [ONE])
+    return (y + guarded.tensor).sum()
+
+
 def repeat(rank: int, ways: list[Callable[[Any], Any]], cell: Any, n: int) -> list[Any]:
     """Half of the workers call the compiled function."""
     way = ways[rank % 2]
@@ -60,7 +66,7 @@ def repeat(rank: int, ways: list[Callable[[Any], Any]], cell: Any, n: int) -> li
 
 @runs
 @backends
-@pytest.mark.parametrize("shape", [by_op, by_handle, by_guarded])
+@pytest.mark.parametrize("shape", [by_op, by_handle, by_guarded, by_foreach])
 def test_sums_are_exact(shape, backend, run):
     target, n = torch.zeros(LENGTH, dtype=torch.int64).share_memory_(), 150
     cells = {by_op: lambda: target, by_handle: lambda: ops.handle(target)}

@@ -19,7 +19,7 @@ from support import run_threads
 from torch import nn
 
 import caffe2op_atomics as atomics
-from caffe2op_atomics import GuardedTensor, snapshot
+from caffe2op_atomics import GuardedTensor, foreach_add_, snapshot
 
 
 def counting(shape, dtype=torch.float32) -> torch.Tensor:
@@ -125,6 +125,36 @@ def test_no_descriptor_is_left_behind():
     for _ in range(5):
         GuardedTensor(tensor).add_(1)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_several_are_changed_in_one_call():
+    weights = [GuardedTensor(torch.zeros(2, 2)), GuardedTensor([3]), GuardedTensor([1])]
+    foreach_add_(weights, (torch.tensor([1.0, 2]), torch.ones(3), torch.tensor(5.0)), alpha=2)
+    foreach_add_(iter(weights[1:] * 2), [torch.ones(())] * 4)
+    assert [each.tensor.tolist() for each in weights] == [[[2, 4], [2, 4]], [4, 4, 4], [12]]
+
+
+@pytest.mark.parametrize(
+    ("others", "error", "text"),
+    [
+        ([torch.ones(2)], RuntimeError, "handle_guarded_add_: others must have 2 elements"),
+        ([torch.ones(2), torch.ones(2)], RuntimeError, "handle_guarded_add_: others must broadc"),
+        ([torch.ones(2), 1.0], TypeError, "foreach_add_: others must be tensors, got float"),
+        (torch.ones(2), TypeError, "foreach_add_: others must be a sequence of tensors, got a te"),
+        (
+            [torch.ones(2), torch.ones(3).to_sparse()],
+            RuntimeError,
+            r"foreach_add_: others\[1\] must be a dense tensor, got layout sparse_coo",
+        ),
+    ],
+)
+def test_several_are_refused_before_the_first_is_changed(others, error, text):
+    weights = [GuardedTensor([2]), GuardedTensor([3])]
+    with pytest.raises(error, match=f"^{text}"):
+        foreach_add_(weights, others)
+    with pytest.raises(TypeError, match=r"^foreach_add_: guarded must be GuardedTensors, got Ten"):
+        foreach_add_([weights[0], torch.zeros(3)], [torch.ones(2), torch.ones(3)])
+    assert weights[0].tensor.tolist() == [0, 0]
 
 
 def test_tensors_share_a_bank_and_a_snapshot():

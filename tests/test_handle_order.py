@@ -8,7 +8,7 @@ from functorch.compile import make_boxed_func
 from torch import Tensor, fx
 from torch._dynamo.backends.common import aot_autograd
 
-from caffe2op_atomics import AtomicBool, Counter, ops
+from caffe2op_atomics import AtomicBool, Counter, GuardedTensor, foreach_add_, ops
 
 BACKENDS = ["inductor", "aot_eager"]
 ONE = torch.tensor(1)
@@ -115,3 +115,26 @@ def test_calls_whose_results_nobody_uses_are_made(backend):
     compiled(x)
     compiled(x)
     assert counter.value == 8
+
+
+LAYERS = [GuardedTensor(torch.full((2, 2), float(k + 2))) for k in range(3)]
+
+
+def train(x: Tensor) -> Tensor:
+    """Each gradient depends on a weight that is updated before it in the program."""
+    first, second, third = (layer.tensor for layer in LAYERS)
+    y = work(x)
+    gradients = [(y @ second @ third).sum() + first, (first * third), work(first * second)]
+    foreach_add_(LAYERS, gradients, alpha=-1)
+    return y
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, WORK_LAST])
+def test_all_gradients_are_of_the_weights_before_the_update(backend):
+    for k, layer in enumerate(LAYERS):
+        layer.store_(float(k + 2))
+    x = torch.ones(1, 2)
+    torch.compile(train, backend=backend, fullgraph=True)(x)
+    total = (2 * torch.ones(1, 2) @ torch.full((2, 2), 3.0) @ torch.full((2, 2), 4.0)).sum()
+    expected = [2 - (total.item() + 2), 3.0 - 8, 4.0 - 7]
+    assert [layer.tensor.unique().tolist() for layer in LAYERS] == [[each] for each in expected]

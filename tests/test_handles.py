@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.multiprocessing as mp
+from op_table import orphaned_mutex
 from support import TIMEOUT, run_processes, run_threads
 from torch import Tensor
 
@@ -117,6 +118,50 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(RuntimeError, match=r"^handle_load: dtype must be target's, float32, got"):
         ops.handle_load(handle, [2], torch.float64)
     assert ops.handle_load(handle, [2], torch.float32).tolist() == [0, 0]
+
+
+def test_list_is_refused_before_anything_is_changed():
+    bank = atomics.create_mutex()
+    targets = [torch.zeros(2), torch.zeros(3)]
+    first, second = (ops.handle(target, mutex=bank) for target in targets)
+    for handles, others, error, text in [
+        (
+            [first, second],
+            [torch.ones(2)],
+            RuntimeError,
+            "others must have 2 elements like handles",
+        ),
+        ([first, second], [torch.ones(2)] * 2, RuntimeError, "others must broadcast to target's"),
+        ([first, second], [torch.ones(2), ONES.long()], RuntimeError, "others must have dtype"),
+        ([first, ops.handle(ONES)], [torch.ones(2), ONES], RuntimeError, "handle must be of a gu"),
+        ([first, torch.tensor(1)], [torch.ones(2), ONES], RuntimeError, UNKNOWN),
+        (
+            [first, second],
+            [torch.ones(2), 1.0],
+            TypeError,
+            r"other\[1\] must be a tensor, got float",
+        ),
+        ([first, 1], [torch.ones(2), ONES], TypeError, r"handle\[1\] must be a tensor, got int"),
+        ([first], torch.ones(1, 2), TypeError, "other must be a sequence like handle, got Tensor"),
+    ]:
+        with pytest.raises(error, match=f"^handle_guarded_add_: {text}"):
+            ops.handle_guarded_add_(handles, others)
+    assert [target.sum().item() for target in targets] == [0, 0]
+    ops.handle_guarded_add_([], [])
+
+
+def test_list_is_refused_if_a_mutex_is_lost():
+    """Of the last stripe of a later target: the first one stays as it is."""
+    lost = orphaned_mutex(2)
+    atomics.mutex_unlock(lost, 1)
+    targets = [torch.zeros(3), torch.zeros(5000)]
+    handles = [ops.handle(target, mutex=lost) for target in targets]
+    rule = "mutex must not be lost, got mutex 1, one"
+    with pytest.raises(RuntimeError, match=f"^handle_guarded_add_: {rule}"):
+        ops.handle_guarded_add_(handles, [ONES, torch.ones(5000)])
+    assert [target.sum().item() for target in targets] == [0, 0]
+    ops.handle_guarded_add_(handles[:1], [ONES])
+    assert targets[0].tolist() == [1, 1, 1]
 
 
 def test_handle_is_for_locks_or_for_none():

@@ -16,6 +16,7 @@ from ._operand import Number
 from ._overloads import default as _default
 
 _guarded = torch.ops.atomics.handle.guarded
+_guarded_add_list = torch.ops.atomics.handle_guarded_add_.list
 
 
 def handle(target: Tensor, *, mutex: Tensor | None = None, first: int = 0) -> Tensor:
@@ -129,16 +130,29 @@ def handle_fetch_add(handle: Tensor, other: Tensor) -> Tensor:
     return _default.handle_fetch_add(handle, other)
 
 
-def handle_guarded_add_(handle: Tensor, other: Tensor, alpha: Number = 1) -> None:
+def handle_guarded_add_(
+    handle: Tensor | Sequence[Tensor], other: Tensor | Sequence[Tensor], alpha: Number = 1
+) -> None:
     """Add ``alpha * other``, of a tensor, which broadcasts, as :func:`guarded_add_`.
 
     Args:
-        handle: of a tensor with a mutex.
-        other: of its dtype.
+        handle: of a tensor with a mutex; or a sequence of such handles.
+        other: of its dtype; or a sequence of as many tensors. Of a sequence, all are calculated
+            before the first target is changed, and nothing is changed if one does not fit.
         alpha: a factor; in a graph, each value is compiled anew.
     """
-    _check("handle_guarded_add_", "other", other)
-    _default.handle_guarded_add_(handle, other, alpha)
+    if isinstance(handle, Tensor):
+        _check("handle_guarded_add_", "other", other)
+        _default.handle_guarded_add_(handle, other, alpha)
+        return
+    if isinstance(other, Tensor):
+        raise TypeError("handle_guarded_add_: other must be a sequence like handle, got Tensor")
+    handles, others = list(handle), list(other)
+    for name, several in (("handle", handles), ("other", others)):
+        for number, each in enumerate(several):
+            _check("handle_guarded_add_", f"{name}[{number}]", each)
+    if handles or others:  # of no tensor, torch does not know which kernel to call
+        _guarded_add_list(handles, others, alpha)
 
 
 def _check(op: str, name: str, value: object) -> None:

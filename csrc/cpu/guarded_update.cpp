@@ -1,4 +1,6 @@
 // guarded_add_: adds to a target under the locks of its stripes.
+#include <deque>
+
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
@@ -12,6 +14,8 @@ namespace atomics::cpu {
 
 namespace {
 
+constexpr const char* kGuardedAdd = "guarded_add_";
+
 template <class C, class Scale>
 void add(mutex::Stripes& stripes, const Place& place, const std::array<Operand, 2>& operands,
          int64_t numel, Scale scale) {
@@ -22,45 +26,93 @@ void add(mutex::Stripes& stripes, const Place& place, const std::array<Operand, 
   });
 }
 
-struct GuardedAdd {
-  static constexpr const char* kName = "guarded_add_";
-  static std::string name() { return kName; }
+// alpha * `other` into `target`: checked when it is made, but for locks.
+class Addition {
+ public:
+  Addition(const Tensor& mutex, const Tensor& target, const Tensor& other, double alpha,
+           int64_t first, const char* name = "other")
+      : cells_("target", target),
+        values_(name, other),
+        alpha_(alpha),
+        first_(first),
+        stripes_(checked(mutex)) {}
 
-  static void call(const Tensor& mutex, const Tensor& target, const Tensor& other, double alpha,
-                   int64_t first) {
-    const View cells("target", target);
-    const View values("other", other);
-    check_dtype(kName, cells, TypesOf<Add>{});
-    check_alpha(kName, cells.dtype, alpha);
-    check_first(kName, first);
-    check_elementwise(kName, cells, {values});
-    check_no_overlap(kName, {"mutex", mutex}, cells);
-    auto stripes = stripes_of(kName, mutex);
-    dispatch(TypesOf<Add>{}, cells.dtype, [&]<class T>() {
+  // Refuses now what `run` would refuse.
+  void verify() { verify_all(stripes_, {cells_, first_}, cells_); }
+
+  void run() {
+    dispatch(TypesOf<Add>{}, cells_.dtype, [&]<class T>() {
       using C = typename Add::Cell<T>;
-      const std::array operands{writable(cells), readable(values)};
-      if (alpha == 1) {
-        add<C>(stripes, {cells, first}, operands, cells.numel, Unscaled{});
+      const std::array operands{writable(cells_), readable(values_)};
+      if (alpha_ == 1) {
+        add<C>(stripes_, {cells_, first_}, operands, cells_.numel, Unscaled{});
       } else {
-        add<C>(stripes, {cells, first}, operands, cells.numel, scaled_by<C>(alpha));
+        add<C>(stripes_, {cells_, first_}, operands, cells_.numel, scaled_by<C>(alpha_));
       }
     });
   }
+
+ private:
+  mutex::Stripes checked(const Tensor& mutex) const {
+    check_dtype(kGuardedAdd, cells_, TypesOf<Add>{});
+    check_alpha(kGuardedAdd, cells_.dtype, alpha_);
+    check_first(kGuardedAdd, first_);
+    check_elementwise(kGuardedAdd, cells_, {values_});
+    check_no_overlap(kGuardedAdd, {"mutex", mutex}, cells_);
+    return stripes_of(kGuardedAdd, mutex);
+  }
+
+  View cells_;
+  View values_;
+  double alpha_;
+  int64_t first_;
+  mutex::Stripes stripes_;
 };
 
+struct GuardedAdd {
+  static std::string name() { return kGuardedAdd; }
+
+  static void call(const Tensor& mutex, const Tensor& target, const Tensor& other, double alpha,
+                   int64_t first) {
+    Addition(mutex, target, other, alpha, first).run();
+  }
+};
+
+constexpr const char* kHandleGuardedAdd = "handle_guarded_add_";
+
 struct HandleGuardedAdd {
-  static constexpr const char* kName = "handle_guarded_add_";
-  static std::string name() { return kName; }
+  static std::string name() { return kHandleGuardedAdd; }
 
   static void call(const Tensor& handle, const Tensor& other, double alpha) {
-    const HandleUse use(kName, handle);
-    check_is_guarded(kName, *use, true);
+    const HandleUse use(kHandleGuardedAdd, handle);
+    check_is_guarded(kHandleGuardedAdd, *use, true);
     renamed<GuardedAdd>(
         [&] { GuardedAdd::call(use->mutex, use->target, other, alpha, use->first); });
   }
 };
 
-using Kernels = TypeList<GuardedAdd, HandleGuardedAdd>;
+// All are checked before the first is changed.
+struct HandleGuardedAddList {
+  static std::string name() { return "handle_guarded_add_.list"; }
+
+  static void call(const std::vector<Tensor>& handles, const std::vector<Tensor>& others,
+                   double alpha) {
+    check_length(kHandleGuardedAdd, "handles", handles.size(), "others", others.size());
+    std::deque<HandleUse> uses;  // stay where they are
+    std::deque<Addition> additions;
+    renamed<GuardedAdd>([&] {
+      for (size_t k = 0; k < handles.size(); ++k) {
+        const HandleUse& use = uses.emplace_back(kHandleGuardedAdd, handles[k]);
+        check_is_guarded(kHandleGuardedAdd, *use, true);
+        additions.emplace_back(use->mutex, use->target, others[k], alpha, use->first, "others");
+      }
+      for (Addition& each : additions) each.verify();
+      for (Addition& each : additions) each.run();
+    });
+  }
+};
+
+using Kernels = TypeList<GuardedAdd, HandleGuardedAdd, HandleGuardedAddList>;
 
 }  // namespace
 

@@ -48,13 +48,28 @@ struct HandleFetchAddShape {
   }
 };
 
+void check_guarded_add(const char* name, const Tensor& handle, const Tensor& other, double alpha) {
+  constexpr auto kName = "handle_guarded_add_";
+  check_handle(kName, handle);
+  check_dtype(kName, name, other.scalar_type(), TypesOf<Add>{});
+  check_alpha(kName, other.scalar_type(), alpha);
+}
+
 struct HandleGuardedAddShape {
   static std::string name() { return "handle_guarded_add_"; }
   static void call(const Tensor& handle, const Tensor& other, double alpha) {
-    constexpr auto kName = "handle_guarded_add_";
-    check_handle(kName, handle);
-    check_dtype(kName, "other", other.scalar_type(), TypesOf<Add>{});
-    check_alpha(kName, other.scalar_type(), alpha);
+    check_guarded_add("other", handle, other, alpha);
+  }
+};
+
+struct HandleGuardedAddListShape {
+  static std::string name() { return "handle_guarded_add_.list"; }
+  static void call(const std::vector<Tensor>& handles, const std::vector<Tensor>& others,
+                   double alpha) {
+    check_length("handle_guarded_add_", "handles", handles.size(), "others", others.size());
+    for (size_t k = 0; k < handles.size(); ++k) {
+      check_guarded_add("others", handles[k], others[k], alpha);
+    }
   }
 };
 
@@ -66,7 +81,7 @@ struct HandleAfterShape {
 };
 
 using Shapes = TypeList<HandleLoadShape, HandleStoreShape, HandleAddShape, HandleFetchAddShape,
-                        HandleGuardedAddShape, HandleAfterShape>;
+                        HandleGuardedAddShape, HandleGuardedAddListShape, HandleAfterShape>;
 
 }  // namespace
 
