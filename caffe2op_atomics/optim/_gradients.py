@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .._arguments import has_memory
-from ._local import Local, looks, match
+from ._local import Local, alike, looks, match
 from ._memory import Plan
 
 Gradients = Sequence[Tensor | None]
@@ -70,7 +70,7 @@ def check_fit(params: Sequence[Tensor], grads: Gradients, shared: Sequence[Tenso
         if grad is None:
             continue
         which = f"step: gradient {number} must"
-        if (grad.shape, grad.dtype, grad.device) != (param.shape, param.dtype, param.device):
+        if not alike(param, grad):
             raise RuntimeError(f"{which} be {looks(param)}, got {looks(grad)}")
         if grad.layout not in (torch.strided, torch.sparse_coo):
             layout = str(grad.layout).removeprefix("torch.")

@@ -44,10 +44,10 @@ def match(method: str, argument: str, local: Local, plans: Sequence[Plan]) -> li
             f"got {len(matched)}"
         )
     for number, (param, local_param) in enumerate(zip(shared, matched, strict=True)):
-        rule, got = looks(param), looks(local_param)
-        if got != rule:
+        if not alike(param, local_param):
             raise RuntimeError(
-                f"{method}: parameter {number} of {argument} must be {rule}, got {got}"
+                f"{method}: parameter {number} of {argument} must be {looks(param)}, "
+                f"got {looks(local_param)}"
             )
         if method != "step" and param.data_ptr() == local_param.data_ptr() and param.numel() > 0:
             raise RuntimeError(
@@ -57,8 +57,13 @@ def match(method: str, argument: str, local: Local, plans: Sequence[Plan]) -> li
     return matched
 
 
+def alike(param: Tensor, other: Tensor) -> bool:
+    """Return whether that is the same of a parameter and another tensor which has to be."""
+    return (other.shape, other.dtype, other.device) == (param.shape, param.dtype, param.device)
+
+
 def looks(tensor: Tensor) -> str:
-    """Return what has to be the same of a parameter and of what belongs to it, for messages."""
+    """Return that, for messages."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     return f"{dtype} of shape {list(tensor.shape)} on {tensor.device}"
 
