@@ -6,10 +6,12 @@ import contextlib
 import operator
 from collections.abc import Iterator
 from numbers import Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+_T = TypeVar("_T")
 _MOST = 2**63 - 1
 
 
@@ -26,6 +28,23 @@ def integer(name: str, value: object, least: int, most: int = _MOST) -> int:
     if not least <= number <= most:
         raise ValueError(f"{name} must be from {least} to {most}, got {number}")
     return number
+
+
+def sequence(name: str, values: object, kind: type[_T]) -> list[_T]:
+    """Return ``values`` as a list.
+
+    Raises:
+        TypeError: if it is no sequence, or of other elements.
+    """
+    if isinstance(values, Tensor) or not hasattr(values, "__iter__"):  # whose rows would be taken
+        raise TypeError(f"{name} must be a sequence, got {type(values).__name__}")
+    found = list(values)
+    for number, each in enumerate(found):
+        if not isinstance(each, kind):
+            raise TypeError(
+                f"{name}[{number}] must be a {kind.__name__}, got {type(each).__name__}"
+            )
+    return found
 
 
 def seconds_or_none(name: str, value: object) -> float | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import ops
-from ._arguments import check_dense
+from ._arguments import check_dense, sequence
 from .guarded_tensor import GuardedTensor
 from .ops._operand import Number
 
@@ -23,7 +23,8 @@ def foreach_add_(
 
     Args:
         guarded: the tensors.
-        others: as many plain ones, of their dtypes.
+        others: as many plain ones, of their dtypes; at most 65,536. One that shares memory with a
+            tensor that is changed is copied first.
         alpha: a factor; in a graph, each value is compiled anew.
 
     Raises:
@@ -36,14 +37,16 @@ def foreach_add_(
         >>> weights
         [GuardedTensor([0.5000, 0.5000]), GuardedTensor([-0.5000])]
     """
-    if isinstance(others, Tensor):  # whose rows would be taken
-        raise TypeError("foreach_add_: others must be a sequence of tensors, got a tensor")
-    targets, others = list(guarded), list(others)
-    _check("foreach_add_: guarded", targets, GuardedTensor, "GuardedTensors")
-    _check("foreach_add_: others", others, Tensor, "tensors")
-    for number, other in enumerate(others):
-        check_dense(f"foreach_add_: others[{number}]", other)
-    ops.handle_guarded_add_([each.handle for each in targets], others, alpha)
+    targets = sequence("foreach_add_: guarded", guarded, GuardedTensor)
+    summands = sequence("foreach_add_: others", others, Tensor)
+    if len(summands) != len(targets):
+        raise RuntimeError(
+            f"foreach_add_: others must have {len(targets)} elements like guarded, "
+            f"got {len(summands)}"
+        )
+    for number, summand in enumerate(summands):
+        check_dense(f"foreach_add_: others[{number}]", summand)
+    ops.handle_guarded_add_([each.handle for each in targets], summands, alpha)
 
 
 def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
@@ -66,15 +69,9 @@ def snapshot(*guarded: GuardedTensor) -> list[Tensor]:
     """
     if not guarded:
         raise TypeError("snapshot: arguments must be at least one GuardedTensor, got none")
-    _check("snapshot: arguments", guarded, GuardedTensor, "GuardedTensors")
+    sequence("snapshot: arguments", guarded, GuardedTensor)
     tensors = [each._data for each in guarded]
     copies = [torch.empty_like(tensor) for tensor in tensors]
     banks, firsts = [each._bank for each in guarded], [each._first for each in guarded]
     ops.guarded_copy_(banks, tensors, firsts, copies, tensors)
     return copies
-
-
-def _check(what: str, given: Sequence[object], kind: type, plural: str) -> None:
-    for each in given:
-        if not isinstance(each, kind):
-            raise TypeError(f"{what} must be {plural}, got {type(each).__name__}")

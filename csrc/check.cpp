@@ -41,6 +41,16 @@ void check_length(const char* op, const char* like, size_t expected, const char*
   }
 }
 
+void check_handles(const char* op, const std::vector<Tensor>& more,
+                   const std::vector<Tensor>& others) {
+  check_length(op, "handles", more.size() + 1, "others", others.size());
+  constexpr size_t kMost = size_t{1} << 16;
+  if (others.size() > kMost) {
+    fail(op, "others", "have at most " + std::to_string(kMost) + " elements",
+         std::to_string(others.size()));
+  }
+}
+
 void check_broadcast(const char* op, const View& target, const View& other) {
   const int64_t extra = target.dim - other.dim;
   bool fits = extra >= 0;

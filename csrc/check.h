@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fail.h"
 #include "view.h"
@@ -29,6 +30,11 @@ void check_one_element(const char* op, const View& view);
 // Lists that belong together are of one length.
 void check_length(const char* op, const char* like, size_t expected, const char* name,
                   size_t actual);
+
+// One of `others` for a handle and for each of `more`. An op counts as a user of each of its
+// handles, and there is room for so many.
+void check_handles(const char* op, const std::vector<Tensor>& more,
+                   const std::vector<Tensor>& others);
 
 // `other`, the caller's number, survives the trip into T.
 template <class T>

@@ -10,18 +10,6 @@ namespace atomics {
 
 namespace {
 
-// First byte and one past the last byte that a tensor with elements can touch.
-struct Range {
-  uintptr_t begin;
-  uintptr_t end;
-};
-
-Range range(const View& view) {
-  // Addresses as numbers: tensors of different storages are compared.
-  const auto begin = reinterpret_cast<uintptr_t>(view.data);
-  return {begin, begin + static_cast<uintptr_t>((last_offset(view) + 1) * view.itemsize)};
-}
-
 // Calls visit(byte offset from the tensor's first element) for every element until it is false.
 template <class Visit>
 bool all_offsets(const View& view, Visit&& visit) {
@@ -39,6 +27,13 @@ bool all_offsets(const View& view, Visit&& visit) {
 }
 
 }  // namespace
+
+Extent extent(const View& view) {
+  // Addresses as numbers: tensors of different storages are compared.
+  const auto begin = reinterpret_cast<uintptr_t>(view.data);
+  if (view.numel == 0) return {begin, begin};
+  return {begin, begin + static_cast<uintptr_t>((last_offset(view) + 1) * view.itemsize)};
+}
 
 bool overlaps_itself(const View& view) {
   if (view.numel < 2) return false;
@@ -66,10 +61,9 @@ bool overlaps_itself(const View& view) {
 }
 
 bool overlaps(const View& a, const View& b) {
-  if (a.numel == 0 || b.numel == 0) return false;
-  const Range of_a = range(a);
-  const Range of_b = range(b);
-  if (of_a.end <= of_b.begin || of_b.end <= of_a.begin) return false;
+  const Extent of_a = extent(a);
+  const Extent of_b = extent(b);
+  if (!of_a.meets(of_b)) return false;
   if (a.tensor.is_contiguous() && b.tensor.is_contiguous()) return true;
 
   const auto size_a = static_cast<uintptr_t>(a.itemsize);

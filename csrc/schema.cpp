@@ -148,7 +148,9 @@ STABLE_TORCH_LIBRARY(atomics, m) {
   m.def("handle_add_(Tensor(a!) handle, Tensor other, float alpha=1, int? seed=None) -> ()");
   m.def("handle_fetch_add(Tensor(a!) handle, Tensor other) -> Tensor");
   m.def("handle_guarded_add_(Tensor(a!) handle, Tensor other, float alpha=1) -> ()");
-  m.def("handle_guarded_add_.list(Tensor(a!)[] handles, Tensor[] others, float alpha=1) -> ()");
+  m.def(
+      "handle_guarded_add_.list(Tensor(a!) handle, Tensor(b!)[] more, Tensor[] others, float "
+      "alpha=1) -> ()");
 
   // Caffe2's ops. The flag is an int32 tensor of shape [1].
   m.def(

@@ -62,6 +62,12 @@ Tensor Tensor::share() const {
   return Tensor(handle);
 }
 
+Tensor Tensor::clone() const {
+  AtenTensorHandle handle = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_clone(handle_, &handle));
+  return Tensor(handle);
+}
+
 ScalarType Tensor::scalar_type() const { return dtype_of(handle_).type; }
 
 Device Tensor::device() const {

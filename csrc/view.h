@@ -33,6 +33,7 @@ class Tensor {
   bool is_given() const;  // and not None
   AtenTensorHandle release() { return std::exchange(handle_, nullptr); }
   Tensor share() const;  // the same tensor, for longer than a call
+  Tensor clone() const;
 
   ScalarType scalar_type() const;
   Device device() const;

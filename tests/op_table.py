@@ -261,7 +261,7 @@ HANDLES = [
     Op("handle_guarded_add_", lambda d: (guarded_handle(d), row(d)), NUMBERS),
     Op(
         "handle_guarded_add_.list",
-        lambda d: ([guarded_handle(d), guarded_handle(d)], [row(d), matrix(d)]),
+        lambda d: (guarded_handle(d), [guarded_handle(d)], [row(d), matrix(d)]),
         NUMBERS,
     ),
     Op("handle_after", lambda d: (_ops.handle(matrix(d)), [row(d), matrix(d)])),

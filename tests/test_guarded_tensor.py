@@ -137,10 +137,14 @@ def test_several_are_changed_in_one_call():
 @pytest.mark.parametrize(
     ("others", "error", "text"),
     [
-        ([torch.ones(2)], RuntimeError, "handle_guarded_add_: others must have 2 elements"),
-        ([torch.ones(2), torch.ones(2)], RuntimeError, "handle_guarded_add_: others must broadc"),
-        ([torch.ones(2), 1.0], TypeError, "foreach_add_: others must be tensors, got float"),
-        (torch.ones(2), TypeError, "foreach_add_: others must be a sequence of tensors, got a te"),
+        ([torch.ones(2)], RuntimeError, "foreach_add_: others must have 2 elements like guarded"),
+        (
+            [torch.ones(2), torch.ones(2)],
+            RuntimeError,
+            r"handle_guarded_add_: others\[1\] must broadc",
+        ),
+        ([torch.ones(2), 1.0], TypeError, r"foreach_add_: others\[1\] must be a Tensor, got float"),
+        (torch.ones(2), TypeError, "foreach_add_: others must be a sequence, got Tensor"),
         (
             [torch.ones(2), torch.ones(3).to_sparse()],
             RuntimeError,
@@ -152,7 +156,9 @@ def test_several_are_refused_before_the_first_is_changed(others, error, text):
     weights = [GuardedTensor([2]), GuardedTensor([3])]
     with pytest.raises(error, match=f"^{text}"):
         foreach_add_(weights, others)
-    with pytest.raises(TypeError, match=r"^foreach_add_: guarded must be GuardedTensors, got Ten"):
+    with pytest.raises(
+        TypeError, match=r"^foreach_add_: guarded\[1\] must be a GuardedTensor, got T"
+    ):
         foreach_add_([weights[0], torch.zeros(3)], [torch.ones(2), torch.ones(3)])
     assert weights[0].tensor.tolist() == [0, 0]
 

@@ -139,7 +139,7 @@ from caffe2op_atomics import GuardedTensor, snapshot
         (
             lambda: snapshot(GuardedTensor([1]), torch.zeros(1)),
             TypeError,
-            "snapshot: arguments must be GuardedTensors, got Tensor",
+            "snapshot: arguments[1] must be a GuardedTensor, got Tensor",
         ),
     ],
 )

@@ -138,3 +138,46 @@ def test_all_gradients_are_of_the_weights_before_the_update(backend):
     total = (2 * torch.ones(1, 2) @ torch.full((2, 2), 3.0) @ torch.full((2, 2), 4.0)).sum()
     expected = [2 - (total.item() + 2), 3.0 - 8, 4.0 - 7]
     assert [layer.tensor.unique().tolist() for layer in LAYERS] == [[each] for each in expected]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "copy",
+    [
+        Tensor.clone,
+        lambda x: x * 1,
+        lambda x: x + 0,
+        lambda x: torch.cat([x]),
+        lambda x: x.expand(2, 2).contiguous(),
+    ],
+)
+def test_copy_that_a_compiler_leaves_out_is_made(copy, backend):
+    """It sees nobody write to the tensors."""
+    first, second, third = LAYERS
+    for layer in LAYERS:
+        layer.store_(1)
+
+    def step() -> None:
+        foreach_add_([first, second], [copy(second.tensor) * 2, copy(first.tensor)])
+        third.add_(copy(third.tensor))
+
+    compiled = torch.compile(step, backend=backend, fullgraph=True)
+    for _ in range(2):
+        compiled()
+    assert [layer.tensor.unique().tolist() for layer in LAYERS] == [[7], [5], [4]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradient_that_is_another_weight_is_that_before_the_update(backend):
+    first, second, _ = LAYERS
+    first.store_(1)
+    second.store_(2)
+
+    def step() -> None:
+        gradients = torch.func.grad(lambda a, b: a.view(-1) @ b.view(-1), argnums=(0, 1))(
+            first.tensor, second.tensor
+        )
+        foreach_add_([first, second], gradients)
+
+    torch.compile(step, backend=backend, fullgraph=True)()
+    assert [layer.tensor.unique().tolist() for layer in LAYERS[:2]] == [[3], [3]]

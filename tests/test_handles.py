@@ -124,25 +124,24 @@ def test_list_is_refused_before_anything_is_changed():
     bank = atomics.create_mutex()
     targets = [torch.zeros(2), torch.zeros(3)]
     first, second = (ops.handle(target, mutex=bank) for target in targets)
+    two = torch.ones(2)
     for handles, others, error, text in [
+        ([first, second], [two], RuntimeError, "other must have 2 elements like handle, got 1"),
+        ([first, second], [two, two], RuntimeError, r"others\[1\] must broadcast to target's"),
+        ([first, second], [two, ONES.long()], RuntimeError, r"others\[1\] must have dtype"),
         (
             [first, second],
-            [torch.ones(2)],
+            [two, ONES.to("meta")],
             RuntimeError,
-            "others must have 2 elements like handles",
+            "others must be on cpu like handle",
         ),
-        ([first, second], [torch.ones(2)] * 2, RuntimeError, "others must broadcast to target's"),
-        ([first, second], [torch.ones(2), ONES.long()], RuntimeError, "others must have dtype"),
-        ([first, ops.handle(ONES)], [torch.ones(2), ONES], RuntimeError, "handle must be of a gu"),
-        ([first, torch.tensor(1)], [torch.ones(2), ONES], RuntimeError, UNKNOWN),
-        (
-            [first, second],
-            [torch.ones(2), 1.0],
-            TypeError,
-            r"other\[1\] must be a tensor, got float",
-        ),
-        ([first, 1], [torch.ones(2), ONES], TypeError, r"handle\[1\] must be a tensor, got int"),
-        ([first], torch.ones(1, 2), TypeError, "other must be a sequence like handle, got Tensor"),
+        ([first, ops.handle(ONES)], [two, ONES], RuntimeError, "handle must be of a guarded"),
+        ([first, torch.tensor(1)], [two, ONES], RuntimeError, UNKNOWN),
+        ([first, second], [two, 1.0], TypeError, r"other\[1\] must be a Tensor, got float"),
+        ([first, 1], [two, ONES], TypeError, r"handle\[1\] must be a Tensor, got int"),
+        ([first], torch.ones(1, 2), TypeError, "other must be a sequence, got Tensor"),
+        (None, [two], TypeError, "handle must be a sequence, got NoneType"),
+        ([first] * 65537, [two] * 65537, RuntimeError, "others must have at most 65536 elements"),
     ]:
         with pytest.raises(error, match=f"^handle_guarded_add_: {text}"):
             ops.handle_guarded_add_(handles, others)
@@ -162,6 +161,39 @@ def test_list_is_refused_if_a_mutex_is_lost():
     assert [target.sum().item() for target in targets] == [0, 0]
     ops.handle_guarded_add_(handles[:1], [ONES])
     assert targets[0].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "op", [ops.handle_store_, ops.handle_add_, ops.handle_fetch_add, ops.handle_guarded_add_]
+)
+def test_meta_operand_does_not_make_a_call_do_nothing(op):
+    target = torch.zeros(3)
+    bank = atomics.create_mutex() if op is ops.handle_guarded_add_ else None
+    with pytest.raises(RuntimeError, match=f"^{op.__name__}: other must be on cpu like handle, go"):
+        op(ops.handle(target, mutex=bank), ONES.to("meta"))
+    assert target.tolist() == [0, 0, 0]
+
+
+def test_operand_that_shares_memory_is_copied_first():
+    """As if the caller had, whose copy a compiler may have left out."""
+    target = torch.arange(5.0)
+    handle = ops.handle(target[1:])
+    ops.handle_add_(handle, target[:4])
+    assert target.tolist() == [0, 1, 3, 5, 7]
+    assert ops.handle_fetch_add(handle, target[1:]).tolist() == [1, 3, 5, 7]
+    ops.handle_store_(handle, target[:4])
+    assert target.tolist() == [0, 0, 2, 6, 10]
+    bank = atomics.create_mutex()
+    ops.handle_guarded_add_(ops.handle(target[1:], mutex=bank), target[:4], alpha=-1)
+    assert target.tolist() == [0, 0, 2, 4, 4]
+
+
+def test_list_adds_what_was_there_before():
+    bank = atomics.create_mutex()
+    memory = torch.tensor([1.0, 2, 4, 8])
+    handles = [ops.handle(memory[k], mutex=bank) for k in range(4)]
+    ops.handle_guarded_add_(handles, [memory[3], memory[0], memory[1], memory[2]])
+    assert memory.tolist() == [9, 3, 6, 12]
 
 
 def test_handle_is_for_locks_or_for_none():
@@ -296,3 +328,23 @@ def test_script_works_by_handle():
     scripted = torch.jit.script(step)
     assert scripted(ops.handle(target), ONES).tolist() == [1, 1, 1]
     assert target.tolist() == [2, 2, 2]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+@pytest.mark.parametrize(
+    "optimize", [lambda m: m, torch.jit.freeze, torch.jit.optimize_for_inference]
+)
+def test_script_keeps_a_list_that_it_makes(optimize):
+    class Step(torch.nn.Module):
+        def __init__(self, *targets: Tensor) -> None:
+            super().__init__()
+            bank = atomics.create_mutex()
+            self.first, self.second = (ops.handle(target, mutex=bank) for target in targets)
+
+        def forward(self, x: Tensor) -> Tensor:
+            torch.ops.atomics.handle_guarded_add_(self.first, [self.second], [x, x * 2])
+            return x + 1
+
+    targets = torch.zeros(3), torch.zeros(3)
+    optimize(torch.jit.script(Step(*targets).eval()))(ONES)
+    assert [target.tolist() for target in targets] == [[1, 1, 1], [2, 2, 2]]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .._arguments import sequence
 from ._operand import Number
 from ._overloads import default as _default
 
@@ -137,22 +138,24 @@ def handle_guarded_add_(
 
     Args:
         handle: of a tensor with a mutex; or a sequence of such handles.
-        other: of its dtype; or a sequence of as many tensors. Of a sequence, all are calculated
-            before the first target is changed, and nothing is changed if one does not fit.
+        other: of its dtype; or a sequence of as many tensors, at most 65,536. Of a sequence, all
+            are calculated before the first target is changed, and nothing is changed if one does
+            not fit.
         alpha: a factor; in a graph, each value is compiled anew.
     """
     if isinstance(handle, Tensor):
         _check("handle_guarded_add_", "other", other)
         _default.handle_guarded_add_(handle, other, alpha)
         return
-    if isinstance(other, Tensor):
-        raise TypeError("handle_guarded_add_: other must be a sequence like handle, got Tensor")
-    handles, others = list(handle), list(other)
-    for name, several in (("handle", handles), ("other", others)):
-        for number, each in enumerate(several):
-            _check("handle_guarded_add_", f"{name}[{number}]", each)
-    if handles or others:  # of no tensor, torch does not know which kernel to call
-        _guarded_add_list(handles, others, alpha)
+    handles = sequence("handle_guarded_add_: handle", handle, Tensor)
+    others = sequence("handle_guarded_add_: other", other, Tensor)
+    if len(others) != len(handles):
+        raise RuntimeError(
+            f"handle_guarded_add_: other must have {len(handles)} elements like handle, "
+            f"got {len(others)}"
+        )
+    if handles:
+        _guarded_add_list(handles[0], handles[1:], others, alpha)
 
 
 def _check(op: str, name: str, value: object) -> None:

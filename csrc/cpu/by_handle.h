@@ -1,9 +1,11 @@
 // The kernels that work on what a handle names: those that work on a tensor, told which one.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 
 #include "../check.h"
+#include "../overlap.h"
 #include "../register.h"
 #include "guarded_memory.h"
 #include "handles.h"
@@ -31,26 +33,50 @@ auto renamed(Call&& call) {
   }
 }
 
-// Of a lock-free kernel whose first argument is its target.
+// An operand, copied if it shares memory with what is changed: a compiler that does not see the
+// change leaves out the copy that the caller made.
+class Apart {
+ public:
+  Apart(const char* op, const Tensor& other, const char* name) : op_(op), view_(name, other) {}
+
+  const View& view() const { return view_; }
+
+  void from(const View& target) {
+    if (copy_.has_value() || !overlaps(target, view_)) return;
+    check_memory(op_, view_);
+    copy_.emplace(view_.tensor.clone());
+  }
+
+  const Tensor& operator*() const { return copy_ ? *copy_ : view_.tensor; }
+
+ private:
+  const char* op_;
+  View view_;
+  std::optional<Tensor> copy_;
+};
+
+// Of a lock-free kernel whose first arguments are its target and an operand.
 template <class Kernel, class Call = decltype(Kernel::call)>
 struct ByHandle;
 
 template <class Kernel, class Result, class... Others>
-struct ByHandle<Kernel, Result(const Tensor&, Others...)> {
+struct ByHandle<Kernel, Result(const Tensor&, const Tensor&, Others...)> {
   static std::string name() { return handle_name(Kernel::name()); }
 
-  static Result call(const Tensor& handle, Others... others) {
+  static Result call(const Tensor& handle, const Tensor& operand, Others... others) {
     static const std::string op = name();
     const HandleUse use(op.c_str(), handle);
     check_is_guarded(op.c_str(), *use, false);
+    Apart other(op.c_str(), operand, "other");
+    other.from(View("target", use->target));
     if constexpr (std::is_void_v<Result>) {
-      renamed<Kernel>([&] { LockFree<Kernel>::call(use->target, others...); });
+      renamed<Kernel>([&] { LockFree<Kernel>::call(use->target, *other, others...); });
       use.wake();
     } else {
       // What a trace is told: the result has the shape of `other`.
-      check_same_shape(op.c_str(), View("target", use->target), View("other", others...));
+      check_same_shape(op.c_str(), View("target", use->target), View("other", *other));
       Result result =
-          renamed<Kernel>([&] { return LockFree<Kernel>::call(use->target, others...); });
+          renamed<Kernel>([&] { return LockFree<Kernel>::call(use->target, *other, others...); });
       use.wake();
       return result;
     }

@@ -86,30 +86,57 @@ struct HandleGuardedAdd {
   static void call(const Tensor& handle, const Tensor& other, double alpha) {
     const HandleUse use(kHandleGuardedAdd, handle);
     check_is_guarded(kHandleGuardedAdd, *use, true);
+    Apart values(kHandleGuardedAdd, other, "other");
+    values.from(View("target", use->target));
     renamed<GuardedAdd>(
-        [&] { GuardedAdd::call(use->mutex, use->target, other, alpha, use->first); });
+        [&] { GuardedAdd::call(use->mutex, use->target, *values, alpha, use->first); });
   }
 };
 
-// All are checked before the first is changed.
+// Of several: the first handle by itself, or TorchScript would take an op that only changes a list
+// for one without an effect. All are checked, and what they share memory with is copied, before the
+// first target is changed.
 struct HandleGuardedAddList {
   static std::string name() { return "handle_guarded_add_.list"; }
 
-  static void call(const std::vector<Tensor>& handles, const std::vector<Tensor>& others,
-                   double alpha) {
-    check_length(kHandleGuardedAdd, "handles", handles.size(), "others", others.size());
-    std::deque<HandleUse> uses;  // stay where they are
+  static void call(const Tensor& handle, const std::vector<Tensor>& more,
+                   const std::vector<Tensor>& others, double alpha) {
+    constexpr auto kName = kHandleGuardedAdd;
+    check_handles(kName, more, others);
+    std::deque<HandleUse> uses;  // these stay where they are
+    std::deque<Summand> summands;
     std::deque<Addition> additions;
+    std::vector<View> targets;
+    Extent all{UINTPTR_MAX, 0};  // of the targets so far
+    for (size_t k = 0; k < others.size(); ++k) {
+      const HandleUse& use = uses.emplace_back(kName, k == 0 ? handle : more[k - 1]);
+      check_is_guarded(kName, *use, true);
+      Apart& values = summands.emplace_back(others[k], k).values;
+      const Extent of_target = extent(targets.emplace_back("target", use->target));
+      all = {std::min(all.begin, of_target.begin), std::max(all.end, of_target.end)};
+      if (!all.meets(extent(values.view()))) continue;
+      for (const View& target : targets) values.from(target);
+    }
     renamed<GuardedAdd>([&] {
-      for (size_t k = 0; k < handles.size(); ++k) {
-        const HandleUse& use = uses.emplace_back(kHandleGuardedAdd, handles[k]);
-        check_is_guarded(kHandleGuardedAdd, *use, true);
-        additions.emplace_back(use->mutex, use->target, others[k], alpha, use->first, "others");
+      for (size_t k = 0; k < others.size(); ++k) {
+        const Registered& of = *uses[k];
+        additions.emplace_back(of.mutex, of.target, *summands[k].values, alpha, of.first,
+                               summands[k].name.c_str());
       }
       for (Addition& each : additions) each.verify();
       for (Addition& each : additions) each.run();
     });
   }
+
+ private:
+  struct Summand {
+    Summand(const Tensor& other, size_t k)
+        : name("others[" + std::to_string(k) + "]"),
+          values(kHandleGuardedAdd, other, name.c_str()) {}
+
+    std::string name;
+    Apart values;
+  };
 };
 
 using Kernels = TypeList<GuardedAdd, HandleGuardedAdd, HandleGuardedAddList>;

@@ -10,6 +10,16 @@ void check_handle(const char* op, const Tensor& handle) {
   check_dtype(op, "handle", handle.scalar_type(), TypeList<int64_t>{});
 }
 
+// A handle is on the CPU, as what it names: one beside a meta tensor is no trace, but a call that
+// would do nothing.
+template <class Types>
+void check_operand(const char* op, const Tensor& handle, const char* name, const Tensor& other,
+                   Types types) {
+  check_handle(op, handle);
+  check_device(op, handle, name, other, "handle");
+  check_dtype(op, name, other.scalar_type(), types);
+}
+
 struct HandleLoadShape {
   static std::string name() { return "handle_load"; }
   static Tensor call(const Tensor& handle, const std::vector<int64_t>& size, ScalarType dtype) {
@@ -22,8 +32,7 @@ struct HandleLoadShape {
 struct HandleStoreShape {
   static std::string name() { return "handle_store_"; }
   static void call(const Tensor& handle, const Tensor& other) {
-    check_handle("handle_store_", handle);
-    check_dtype("handle_store_", "other", other.scalar_type(), TypesOf<Store>{});
+    check_operand("handle_store_", handle, "other", other, TypesOf<Store>{});
   }
 };
 
@@ -32,8 +41,7 @@ struct HandleAddShape {
   static void call(const Tensor& handle, const Tensor& other, double alpha,
                    std::optional<int64_t> seed) {
     constexpr auto kName = "handle_add_";
-    check_handle(kName, handle);
-    check_dtype(kName, "other", other.scalar_type(), TypesOf<Add>{});
+    check_operand(kName, handle, "other", other, TypesOf<Add>{});
     check_alpha(kName, other.scalar_type(), alpha);
     check_seed(kName, other.scalar_type(), seed);
   }
@@ -42,16 +50,14 @@ struct HandleAddShape {
 struct HandleFetchAddShape {
   static std::string name() { return "handle_fetch_add"; }
   static Tensor call(const Tensor& handle, const Tensor& other) {
-    check_handle("handle_fetch_add", handle);
-    check_dtype("handle_fetch_add", "other", other.scalar_type(), TypesOf<Add>{});
+    check_operand("handle_fetch_add", handle, "other", other, TypesOf<Add>{});
     return contiguous_like(other);
   }
 };
 
 void check_guarded_add(const char* name, const Tensor& handle, const Tensor& other, double alpha) {
   constexpr auto kName = "handle_guarded_add_";
-  check_handle(kName, handle);
-  check_dtype(kName, name, other.scalar_type(), TypesOf<Add>{});
+  check_operand(kName, handle, name, other, TypesOf<Add>{});
   check_alpha(kName, other.scalar_type(), alpha);
 }
 
@@ -64,11 +70,13 @@ struct HandleGuardedAddShape {
 
 struct HandleGuardedAddListShape {
   static std::string name() { return "handle_guarded_add_.list"; }
-  static void call(const std::vector<Tensor>& handles, const std::vector<Tensor>& others,
-                   double alpha) {
-    check_length("handle_guarded_add_", "handles", handles.size(), "others", others.size());
-    for (size_t k = 0; k < handles.size(); ++k) {
-      check_guarded_add("others", handles[k], others[k], alpha);
+  static void call(const Tensor& handle, const std::vector<Tensor>& more,
+                   const std::vector<Tensor>& others, double alpha) {
+    constexpr auto kName = "handle_guarded_add_";
+    check_handles(kName, more, others);
+    for (const Tensor& each : more) check_device(kName, handle, "handle", each, "the first");
+    for (size_t k = 0; k < others.size(); ++k) {
+      check_guarded_add("others", k == 0 ? handle : more[k - 1], others[k], alpha);
     }
   }
 };
