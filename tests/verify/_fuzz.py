@@ -37,6 +37,7 @@ class Shard:
     ) -> None:
         self.script, self.seed, self.end, self.environment = script, seed, end, environment
         self.last = folder / f"last-{seed}"
+        self.output = folder / f"output-{seed}"
         self.findings: list[str] = []
         self.counts: Counter[str] = Counter()
         self.ops: set[str] = set()
@@ -45,19 +46,21 @@ class Shard:
     def start(self) -> None:
         left = max(self.end - time.monotonic(), 0)
         numbers = map(str, (self.seed, SHARDS, left, self.last))
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", *self.script, *numbers],
-            cwd=HERE,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with self.output.open("w") as output:  # a pipe would fill while another shard is waited for
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", *self.script, *numbers],
+                cwd=HERE,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
 
     def finish(self) -> None:
         while True:
-            output, errors = self.process.communicate()
-            rounds = [json.loads(line) for line in output.splitlines()]
+            self.process.wait()
+            lines = self.output.read_text().splitlines(keepends=True)
+            rounds = [json.loads(line) for line in lines if line.startswith("{")]
+            errors = "".join(line for line in lines if not line.startswith("{"))
             for each in rounds:
                 self.counts.update(calls=each["calls"], refused=each["refused"])
                 self.ops.add(each["op"])

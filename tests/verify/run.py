@@ -3,7 +3,8 @@
     make verify
     python tests/verify/run.py [--only NAME ...] [--seconds SECONDS] [--write]
 
-Parts whose programs are not installed are left out, and the page says so.
+Parts whose programs are not installed are left out, and the page says so. With --only, --write
+replaces what the page has of those parts, if it was written with the same versions.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ def main() -> int:
     )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     arguments = parser.parse_args()
-    if arguments.only and arguments.write:
-        parser.error("--write must be given without --only, of whose parts the page would be")
+    page = PAGE.read_text() if arguments.only else ""
+    if arguments.only and arguments.write and _versions() not in page:
+        parser.error(f"--write must be of all parts, or with what the page has: {_versions()}")
 
-    sections = [_introduction()]
+    sections = {}
     failed = False
     for part in PARTS:
         if arguments.only and part.name not in arguments.only:
@@ -63,26 +65,38 @@ def main() -> int:
         print(f"{part.name} ...", file=sys.stderr, flush=True)
         missing = part.missing()
         if missing:
-            sections.append(_heading(part) + f"Not run here: needs {', '.join(missing)}.\n")
+            sections[part] = _heading(part) + f"Not run here: needs {', '.join(missing)}.\n"
         else:
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
                 results = part.run(Path(folder), arguments.seconds)
             failed = failed or not all(result.as_expected for result in results)
-            sections.append(_heading(part) + _table(results, time.monotonic() - began))
-        print(sections[-1], flush=True)
+            sections[part] = _heading(part) + _table(results, time.monotonic() - began)
+        print(sections[part], flush=True)
     if arguments.write:
-        PAGE.write_text("\n".join(sections))
+        written = [sections.get(part) or _section(page, part) for part in PARTS]
+        PAGE.write_text("\n".join([_introduction(), *written]))
     return int(failed)
+
+
+def _section(page: str, part: Part) -> str:
+    """Return what a page has of a part."""
+    _, heading, after = page.partition(f"## {part.title}\n")
+    return heading + after.split("\n## ")[0].rstrip("\n") + "\n"
+
+
+def _versions() -> str:
+    return (
+        f"torch {torch.__version__}, Python {platform.python_version()}, "
+        f"{platform.libc_ver()[0]} {platform.libc_ver()[1]} and Linux {platform.release()} on "
+        f"{platform.machine()}"
+    )
 
 
 def _introduction() -> str:
     return (
         "# What was verified, and how\n\n"
-        "Written by `make verify`; not typed. One run, with torch "
-        f"{torch.__version__}, Python {platform.python_version()}, "
-        f"{platform.libc_ver()[0]} {platform.libc_ver()[1]} and Linux {platform.release()} on "
-        f"{platform.machine()}.\n"
+        f"Written by `make verify`; not typed. Each part is of one run, with {_versions()}.\n"
     )
 
 
