@@ -1,6 +1,7 @@
 # make demo     what this is good for, in about a minute
 # make test     lint and the whole test suite
 # make serving  a TorchScript model served from C++, its requests counted exactly
+# make cuda-check  compile the kernels for GPUs, without one, and look at what they register
 # make verify   what takes longer than a test: models, sanitizers, storms; writes
 #               docs/verification.md
 # PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
@@ -12,14 +13,15 @@ BIN := $(VENV)/bin
 # The torch that a binary built against requirements-dev.txt has to work with as well.
 ABI_TORCH ?= 2.14.1
 ABI_VENV ?= .venv-abi
+ABI_TOOLS := numpy pytest pytest-timeout hypothesis setuptools
 
-CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h')
+CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp tests/verify/*/*.cpp tests/verify/*/*.h)
 CXX_FILES += $(wildcard examples/*/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo test serving verify lint format bench wheel test-abi clean
+.PHONY: demo test serving verify lint format bench wheel test-abi cuda-check clean
 
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
@@ -58,9 +60,18 @@ wheel: $(REQUIREMENTS)
 # From tests/, so that the wheel is imported and not the source tree.
 test-abi: wheel
 	test -d $(ABI_VENV) || $(PYTHON) -m venv $(ABI_VENV)
-	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) numpy pytest pytest-timeout hypothesis setuptools
+	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) $(ABI_TOOLS)
 	$(ABI_VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	cd tests && $(abspath $(ABI_VENV))/bin/pytest --ignore test_examples.py
+
+# With the torch of test-abi, which has to be one for CUDA. Warnings of nvcc are errors.
+cuda-check:
+	test -d $(ABI_VENV) || $(PYTHON) -m venv $(ABI_VENV)
+	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) $(ABI_TOOLS) wheel ninja
+	CAFFE2OP_ATOMICS_CUDA=1 $(ABI_VENV)/bin/python -m pip wheel --quiet --no-build-isolation \
+		--no-deps --wheel-dir build/cuda .
+	$(ABI_VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps build/cuda/*.whl
+	cd tests && $(abspath $(ABI_VENV))/bin/pytest test_cuda_build.py
 
 clean:
 	rm -rf build dist out *.egg-info caffe2op_atomics/*.so $(PACKAGE)

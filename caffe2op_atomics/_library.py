@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from pathlib import Path
 
 import torch
 
 NAMESPACE = "atomics"
 _PATH = Path(__file__).with_name("libatomics.so")
+_CUDA_PATH = Path(__file__).with_name("libatomics_cuda.so")
 
 # Keeps the registrations below alive.
 _registrations = torch.library.Library(NAMESPACE, "IMPL")
@@ -40,6 +42,15 @@ def load() -> None:
         torch.ops.load_library(library_path())
     except OSError as error:
         raise ImportError(_explanation(error)) from error
+    if torch.version.cuda is not None and _CUDA_PATH.exists():
+        try:
+            torch.ops.load_library(str(_CUDA_PATH))
+        except OSError as error:  # built for another CUDA, most of all
+            warnings.warn(
+                f"caffe2op_atomics works without GPUs: {_CUDA_PATH.name} cannot be loaded "
+                f"(torch {torch.__version__} with CUDA {torch.version.cuda}): {error}",
+                stacklevel=2,
+            )
     # The stable ABI cannot register a fallthrough. Without one, autograd would mark what an op
     # returns as differentiable whenever a parameter goes in.
     for name in op_names():

@@ -87,8 +87,12 @@ got float32
         raise TypeError(f"is_supported: dtype must be a torch.dtype, got {type(dtype).__name__}")
     overload = _overload(op)
     kind = _device_type(device)
-    # Not every Meta kernel looks at dtypes, and what is traced with it runs elsewhere.
-    asked = "cpu" if kind == "meta" and _has_kernel(overload, kind) else kind
+    # Not every Meta kernel looks at dtypes, and what is traced with it runs elsewhere; a GPU takes
+    # the same ones, and need not be there.
+    elsewhere = (kind == "meta" and _has_kernel(overload, kind)) or (
+        kind == "cuda" and _has_own_kernel(overload, "CUDA")
+    )
+    asked = "cpu" if elsewhere else kind
     dtypes, rule = _answer(overload, asked)
     if dtype not in dtypes:
         got = f", got {str(dtype).removeprefix('torch.')}" if dtypes else ""
@@ -97,7 +101,8 @@ got float32
         return Support(True, False, 0, "meta tensors are for tracing, a call updates nothing")
     if not _is_lock_free(overload):
         return Support(True, False, 0, "")
-    return Support(True, True, max(dtype.itemsize, _reach(_done(overload), _word())), "")
+    reach = 0 if kind == "cuda" else _reach(_done(overload), _word())
+    return Support(True, True, max(dtype.itemsize, reach), "")
 
 
 def table() -> str:
@@ -163,10 +168,11 @@ def _has_kernel(overload: Any, device: str) -> bool:
     except RuntimeError:  # a device that has no tensors
         return False
     # An op without tensor arguments has one kernel, which looks at the device itself.
-    return any(
-        torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), each)
-        for each in (key, "CompositeExplicitAutograd")
-    )
+    return any(_has_own_kernel(overload, each) for each in (key, "CompositeExplicitAutograd"))
+
+
+def _has_own_kernel(overload: Any, key: str) -> bool:
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), key))
 
 
 def _done(overload: Any) -> Any:
@@ -181,7 +187,7 @@ def _done(overload: Any) -> Any:
 @functools.cache
 def _answer(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
     """Return the dtypes that an op takes and its rule on them; or none, and why."""
-    if not _has_kernel(_done(overload), device):
+    if not (_has_kernel(overload, device) and _has_kernel(_done(overload), device)):
         return frozenset(), f"{_name(overload)} has no kernel for {device} in this build"
     overload = _done(overload)
     # In a thread of its own: fake tensors and functional transforms, under which a call is another

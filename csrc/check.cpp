@@ -183,6 +183,21 @@ void check_elementwise(const char* op, const View& target, std::initializer_list
   for (const View& other : others) check_no_overlap(op, target, other);
 }
 
+void check_indexed(const char* op, const View& target, int64_t dim, const View& index,
+                   std::initializer_list<View> sources) {
+  check_dtype(op, index, Indices{});
+  for (const View& source : sources) {
+    check_same_dtype(op, target.dtype, source.name, source.dtype);
+  }
+  check_indexed_shapes(op, target, dim, index, sources);
+  check_memory(op, target);
+  check_memory(op, index);
+  for (const View& source : sources) check_memory(op, source);
+  check_written(op, target);
+  check_no_overlap(op, target, index);
+  for (const View& source : sources) check_no_overlap(op, target, source);
+}
+
 }  // namespace atomics
 
 void atomics_tell_memory(atomics::Told* told) {

@@ -50,6 +50,10 @@ void check_seed(const char* op, ScalarType target, const std::optional<int64_t>&
 void check_indexed_shapes(const char* op, const View& target, int64_t dim, const View& index,
                           std::initializer_list<View> sources);
 
+// All that rows of a target need, in order, but for the numbers in `index`.
+void check_indexed(const char* op, const View& target, int64_t dim, const View& index,
+                   std::initializer_list<View> sources);
+
 // The memory is there (a storage can be resized under its tensors), and a cell starts at a multiple
 // of its size (an unaligned one would tear).
 void check_memory(const char* op, const View& view);

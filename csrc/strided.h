@@ -18,40 +18,56 @@ struct Operand {
 // Dimensions of two or more elements: with 63 of them a tensor has 2**63, so there are never more.
 constexpr int kMaxDims = 63;
 
-// Calls run(at, step, n) for every run: the operands' addresses, their steps in bytes, the length.
-// The first operand gives the shape; the others broadcast to it. Neighbouring dimensions that are
-// one run in memory for all operands are joined, so contiguous operands make a single run.
-template <size_t N, class Run>
-void for_each_run(const std::array<Operand, N>& operands, Run&& run) {
-  using Steps = std::array<int64_t, N>;
-  const Operand& first = operands[0];
+// The dimensions of operands of which the first one gives the shape and the others broadcast to it,
+// from the innermost. Neighbours that are one run in memory for all operands are joined, so
+// contiguous operands have a single one.
+template <size_t N>
+struct Dims {
+  using Steps = std::array<int64_t, N>;  // in bytes
+
   int64_t sizes[kMaxDims];
   Steps steps[kMaxDims];
-  int dims = 0;  // counted from the innermost
+  int count = 0;
+};
 
-  // Nothing to walk, and no bound on the other dimensions.
-  if (std::find(first.sizes, first.sizes + first.dim, 0) != first.sizes + first.dim) return;
+// Of operands with elements: without, there is no bound on the dimensions.
+template <size_t N>
+Dims<N> joined_dims(const std::array<Operand, N>& operands) {
+  Dims<N> dims;
+  auto& [sizes, steps, count] = dims;
+  const Operand& first = operands[0];
   for (int64_t d = 1; d <= first.dim; ++d) {
     const int64_t size = first.sizes[first.dim - d];
     if (size == 1) continue;
-    Steps step{};
+    typename Dims<N>::Steps step{};
     for (size_t k = 0; k < N; ++k) {
       const Operand& operand = operands[k];
       const int64_t at = operand.dim - d;
       if (at >= 0 && operand.sizes[at] != 1) step[k] = operand.strides[at] * operand.itemsize;
     }
-    bool joins = dims > 0;
+    bool joins = count > 0;
     for (size_t k = 0; joins && k < N; ++k) {
-      joins = step[k] == steps[dims - 1][k] * sizes[dims - 1];
+      joins = step[k] == steps[count - 1][k] * sizes[count - 1];
     }
     if (joins) {
-      sizes[dims - 1] *= size;
+      sizes[count - 1] *= size;
     } else {
-      sizes[dims] = size;
-      steps[dims] = step;
-      ++dims;
+      sizes[count] = size;
+      steps[count] = step;
+      ++count;
     }
   }
+  return dims;
+}
+
+// Calls run(at, step, n) for every run: the operands' addresses, their steps in bytes, the length.
+template <size_t N, class Run>
+void for_each_run(const std::array<Operand, N>& operands, Run&& run) {
+  using Steps = typename Dims<N>::Steps;
+  const Operand& first = operands[0];
+  if (std::find(first.sizes, first.sizes + first.dim, 0) != first.sizes + first.dim) return;
+  const Dims<N> all = joined_dims(operands);
+  const auto& [sizes, steps, dims] = all;
 
   std::array<char*, N> at;
   for (size_t k = 0; k < N; ++k) at[k] = operands[k].data;

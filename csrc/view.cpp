@@ -146,7 +146,7 @@ std::vector<View> views(const char* name, const std::vector<Tensor>& tensors) {
   return all;
 }
 
-Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType device) {
+Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, const Device& device) {
   std::array<int64_t, 8> few;
   std::vector<int64_t> many;
   int64_t* strides = few.data();
@@ -161,9 +161,9 @@ Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType dev
     if (sizes[d] > 1 && __builtin_mul_overflow(stride, sizes[d], &stride)) stride = 1;
   }
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(
-      aoti_torch_empty_strided(dim, sizes, strides, shim::to<int32_t>(shim::from(dtype)),
-                               shim::to<int32_t>(shim::from(device)), /*device_index=*/0, &handle));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
+      dim, sizes, strides, shim::to<int32_t>(shim::from(dtype)),
+      shim::to<int32_t>(shim::from(device.type())), device.index(), &handle));
   return Tensor(handle);
 }
 

@@ -66,10 +66,10 @@ struct View {
 std::vector<View> views(const char* name, const std::vector<Tensor>& tensors);
 
 // A new contiguous tensor. The C shim spares the two trips through the dispatcher of empty_like.
-Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, DeviceType device);
+Tensor empty(int64_t dim, const int64_t* sizes, ScalarType dtype, const Device& device);
 
-inline Tensor empty_like(const View& view) {
-  return empty(view.dim, view.sizes, view.dtype, DeviceType::CPU);
+inline Tensor empty_like(const View& view, const Device& device = DeviceType::CPU) {
+  return empty(view.dim, view.sizes, view.dtype, device);
 }
 
 // Offset of the element that lies furthest from the first one. torch has no negative strides.

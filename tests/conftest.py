@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
-from support import START_METHODS, STRATEGIES
+from support import NEEDS_GPU, START_METHODS, STRATEGIES
 
 import caffe2op_atomics  # noqa: F401  (registers the ops)
 from caffe2op_atomics._shared_file import DIRECTORY
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The device that tensors are made on while the test runs."""
+    with torch.device(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=START_METHODS)

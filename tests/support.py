@@ -19,6 +19,8 @@ import torch.multiprocessing as mp
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from caffe2op_atomics import is_supported
+
 TIMEOUT = 60
 
 _COMPILER = os.environ.get("CXX", "c++").split()[0]
@@ -31,6 +33,12 @@ NO_WARNINGS = [
     pytest.mark.filterwarnings("error::UserWarning"),
     # torch's own, of a break beside a tensor that is no leaf.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
+]
+
+HAS_CUDA_KERNELS = bool(is_supported("add_", torch.float32, "cuda"))
+NEEDS_GPU = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
+    pytest.mark.skipif(not HAS_CUDA_KERNELS, reason="no kernels for CUDA in this build"),
 ]
 
 START_METHODS = ["fork", "spawn", "forkserver"]

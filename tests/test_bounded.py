@@ -13,6 +13,8 @@ from torch import Tensor
 
 from caffe2op_atomics import ops
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def edges(dtype: torch.dtype) -> list[int]:
     limits = torch.iinfo(dtype)

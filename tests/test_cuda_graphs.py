@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
+from support import NEEDS_GPU
 
-from caffe2op_atomics import is_supported
-
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
-    pytest.mark.skipif(
-        not is_supported("add_", torch.float32, "cuda"), reason="no kernels for CUDA in this build"
-    ),
-]
+pytestmark = NEEDS_GPU
 
 REPLAYS = 5
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from caffe2op_atomics import ops
 
+pytestmark = pytest.mark.usefixtures("device")
+
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 ops_and_dtypes = pytest.mark.parametrize(
     ("op", "dtype"), [(op.name, dtype) for op in ONE_OPERAND for dtype in op.dtypes], ids=str

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from caffe2op_atomics import ops
 
+pytestmark = pytest.mark.usefixtures("device")
+
 numbers = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
 # Those with one source.
 OPS = {op.name: op.dtypes for op in INDEXED if op.name != "index_compare_exchange"}

@@ -10,6 +10,8 @@ import torch
 from meaning import after, held
 from op_table import DTYPES, FETCHING, FLOATS, INTEGERS, NUMBER, ONE_OPERAND, Op
 
+pytestmark = pytest.mark.usefixtures("device")
+
 atomics = torch.ops.atomics
 
 # For target and for the numbers: both signs, the limits, and what wraps or is rounded.

@@ -2,11 +2,11 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "../scale.h"
 #include "elements.h"
 #include "guarded.h"
 #include "plain.h"
 #include "rows.h"
-#include "scale.h"
 #include "stripe_order.h"
 
 namespace atomics::cpu {

@@ -4,11 +4,11 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "../scale.h"
 #include "by_handle.h"
 #include "cells.h"
 #include "guarded.h"
 #include "plain.h"
-#include "scale.h"
 
 namespace atomics::cpu {
 

@@ -4,21 +4,6 @@
 
 namespace atomics::cpu {
 
-void check_indexed(const char* op, const View& target, int64_t dim, const View& index,
-                   std::initializer_list<View> sources) {
-  check_dtype(op, index, Indices{});
-  for (const View& source : sources) {
-    check_same_dtype(op, target.dtype, source.name, source.dtype);
-  }
-  check_indexed_shapes(op, target, dim, index, sources);
-  check_memory(op, target);
-  check_memory(op, index);
-  for (const View& source : sources) check_memory(op, source);
-  check_written(op, target);
-  check_no_overlap(op, target, index);
-  for (const View& source : sources) check_no_overlap(op, target, source);
-}
-
 void fail_index(const char* op, const View& index, int64_t row, int64_t row_count) {
   fail(op, index.name, "lie in [0, " + std::to_string(row_count) + ")", std::to_string(row));
 }

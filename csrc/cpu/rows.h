@@ -12,10 +12,6 @@
 
 namespace atomics::cpu {
 
-// All checks on the arguments of an indexed op, `sources` one row for each index.
-void check_indexed(const char* op, const View& target, int64_t dim, const View& index,
-                   std::initializer_list<View> sources);
-
 [[noreturn]] void fail_index(const char* op, const View& index, int64_t row, int64_t row_count);
 
 // A private copy: another process may change the index between the check and the update. Every

@@ -6,12 +6,12 @@
 #include <type_traits>
 #include <utility>
 
+#include "../cas_loop.h"
+#include "../scale.h"
 #include "avx2.h"
-#include "cas_loop.h"
 #include "cells.h"
 #include "lanes.h"
 #include "rounding.h"
-#include "scale.h"
 #include "wide.h"
 
 namespace atomics::cpu {

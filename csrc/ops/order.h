@@ -19,7 +19,11 @@ struct Min {
 
   template <class Ref>
   ATOMICS_HD static auto apply(const Ref& cell, typename Ref::operand_type other) {
-    return cell.fetch_update([&](auto before) { return combine(before, other); });
+    if constexpr (requires { cell.fetch_min(other); }) {
+      return cell.fetch_min(other);
+    } else {
+      return cell.fetch_update([&](auto before) { return combine(before, other); });
+    }
   }
   template <class V>
   ATOMICS_HD static V combine(V before, V other) {
@@ -41,7 +45,11 @@ struct Max {
 
   template <class Ref>
   ATOMICS_HD static auto apply(const Ref& cell, typename Ref::operand_type other) {
-    return cell.fetch_update([&](auto before) { return combine(before, other); });
+    if constexpr (requires { cell.fetch_max(other); }) {
+      return cell.fetch_max(other);
+    } else {
+      return cell.fetch_update([&](auto before) { return combine(before, other); });
+    }
   }
   template <class V>
   ATOMICS_HD static V combine(V before, V other) {

@@ -42,7 +42,9 @@ ATOMICS_HD constexpr T smallest() {
 template <class T>
 ATOMICS_HD bool add_exactly(T a, T b, T& sum) {
   if constexpr (std::is_integral_v<T>) {
-    return !__builtin_add_overflow(a, b, &sum);
+    using U = std::make_unsigned_t<T>;  // the builtin for it is not known on a GPU
+    sum = static_cast<T>(static_cast<U>(static_cast<U>(a) + static_cast<U>(b)));
+    return std::is_signed_v<T> ? (b < 0) == (sum < a) : sum >= a;
   } else {
     sum = a + b;
     return true;

@@ -135,7 +135,7 @@ PART = Part(
     name="relacy",
     title="Interleavings of threads",
     about=(
-        "The loops of updates and waits are templates on their atomics (`csrc/cpu/cas_loop.h`, "
+        "The loops of updates and waits are templates on their atomics (`csrc/cas_loop.h`, "
         "`ref.h`, `wait_loop.h`, `handle_slot.h`, `csrc/sleepers.h`). Here the same code runs "
         "on those of [Relacy](https://github.com/dvyukov/relacy), which tries every "
         "interleaving of the threads up to a number of preemptions, and every value that a load "

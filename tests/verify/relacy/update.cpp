@@ -1,6 +1,6 @@
 // Updates by compare-and-swap: none is lost, each sees one value, and what was written before one
 // is seen by who sees it.
-#include "../../../csrc/cpu/cas_loop.h"
+#include "../../../csrc/cas_loop.h"
 #include "../../../csrc/cpu/ref.h"
 #include "../../../csrc/ops/bounded.h"
 #include "../../../csrc/ops/order.h"

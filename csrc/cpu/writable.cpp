@@ -1,4 +1,4 @@
-#include "writable.h"
+#include "../writable.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>

@@ -4,15 +4,16 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "../ops/cell.h"
+#include "ops/cell.h"
+#include "ops/macros.h"
 #include "ref.h"
 
-namespace atomics::cpu {
+namespace atomics {
 
 // Nothing, which keeps every bit.
 struct Unscaled {
   template <class V>
-  V operator()(V other) const {
+  ATOMICS_HD V operator()(V other) const {
     return other;
   }
   template <class L>
@@ -25,7 +26,9 @@ template <class C>
 struct ScaledBy {
   Widened<C> alpha;
 
-  Widened<C> operator()(Widened<C> other) const { return wrapping_multiply(alpha, other); }
+  ATOMICS_HD Widened<C> operator()(Widened<C> other) const {
+    return wrapping_multiply(alpha, other);
+  }
   template <class L>
   auto on_lanes() const {
     const auto factor = L::all(alpha);
@@ -43,4 +46,4 @@ ScaledBy<C> scaled_by(double alpha) {
   }
 }
 
-}  // namespace atomics::cpu
+}  // namespace atomics

@@ -1,0 +1,40 @@
+// Visits the cells of a target together with the matching elements of its operands.
+#pragma once
+
+#include "../check.h"
+#include "../operand.h"
+#include "launch.cuh"
+#include "ref.cuh"
+#include "walk.h"
+
+namespace atomics::cuda {
+
+template <class C, size_t N, class Visit>
+__global__ void visit_cells(const Walk<N> walk, int64_t numel, Visit visit) {
+  char* at[N];
+  if (numel == 1) {
+    if (first_of_thread() != 0) return;
+    walk.find(0, at);
+    return visit(Ref<C, Single>(&as<C>(at[0])), at);
+  }
+  for (int64_t i = first_of_thread(); i < numel; i += threads_of_grid()) {
+    walk.find(i, at);
+    visit(Ref<C, Bulk>(&as<C>(at[0])), at);
+  }
+}
+
+// Calls visit(cell, at) for each cell of operands[0]; at[k] is where operand k's element is.
+template <class C, size_t N, class Visit>
+void for_each_cell(const char* op, const Tensor& target, const std::array<Operand, N>& operands,
+                   int64_t numel, Visit visit) {
+  if (numel == 0) return;
+  Launch(op, target)(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
+}
+
+// All that a target with broadcasting operands of its dtype needs, in order.
+inline void check_operands(const char* op, const View& target, std::initializer_list<View> others) {
+  for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
+  check_elementwise(op, target, others);
+}
+
+}  // namespace atomics::cuda

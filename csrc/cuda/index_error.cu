@@ -1,0 +1,66 @@
+#include "index_error.cuh"
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "../fail.h"
+
+namespace atomics::cuda {
+
+namespace {
+
+// What is allocated does not belong to a capture that happens to be under way in this thread.
+class NotCaptured {
+ public:
+  NotCaptured() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~NotCaptured() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  NotCaptured(const NotCaptured&) = delete;
+  NotCaptured& operator=(const NotCaptured&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+bool checks_at_once() {
+  static const bool checks = [] {
+    const char* const value = std::getenv("CAFFE2OP_ATOMICS_CHECK");
+    return value != nullptr && std::strcmp(value, "1") == 0;
+  }();
+  return checks;
+}
+
+void raise(const char* when) {
+  IndexError& error = *index_error("index");
+  auto& noted = static_cast<volatile int&>(error.noted);
+  if (noted == 0) return;
+  noted = 0;
+  fail(error.op, "index", "lie in [0, " + std::to_string(error.rows) + ")",
+       std::to_string(error.index) + when);
+}
+
+}  // namespace
+
+IndexError* index_error(const char* op) {
+  static IndexError* const error = [op] {
+    const NotCaptured relaxed;
+    void* memory = nullptr;
+    check_cuda(op, cudaHostAlloc(&memory, sizeof(IndexError),
+                                 cudaHostAllocPortable | cudaHostAllocMapped));
+    return new (memory) IndexError{};
+  }();
+  return error;
+}
+
+void check_earlier_indices(const char*) { raise(" in an earlier call, which left out that row"); }
+
+void check_indices_now(const char* op, const Launch& launch) {
+  if (!checks_at_once()) return;
+  cudaStreamCaptureStatus status{};
+  check_cuda(op, cudaStreamIsCapturing(launch.stream(), &status));
+  if (status != cudaStreamCaptureStatusNone) return;
+  check_cuda(op, cudaStreamSynchronize(launch.stream()));
+  raise(", whose row was left out");
+}
+
+}  // namespace atomics::cuda

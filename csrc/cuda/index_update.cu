@@ -1,0 +1,142 @@
+// index_add_ and its family: changes indexed rows of dim 0 and returns nothing. Rows that are named
+// several times are changed by each of their sources, in any order. The meaning of an op is in
+// csrc/ops.
+#include "../register.h"
+#include "rows.cuh"
+#include "warp.cuh"
+#include "warp.h"
+#include "words.cuh"
+
+namespace atomics::cuda {
+
+namespace {
+
+// Rows of one integer, a histogram: the lanes of a warp that name one row add once. The sum wraps
+// as that of single additions does.
+template <class C, class Index, class Scale>
+__global__ void add_counts(char* target, const char* source, int64_t source_step, int64_t numel,
+                           RowIndex<Index> of, Scale scale) {
+  const Warp warp;
+  for (int64_t i = first_of_thread(); warp.any(i < numel); i += threads_of_grid()) {
+    const int64_t offset = i < numel ? of.offset(i) : -1;
+    const uint32_t lanes = warp.those(offset >= 0);
+    if (offset < 0) continue;
+    const C other = scale(*reinterpret_cast<const C*>(source + i * source_step));
+    const auto sum = sum_of_group(warp, warp.peers(lanes, offset), other);
+    if (sum.leads) red(Add{}, &as<C>(target + offset), sum.total);
+  }
+}
+
+// Integers of the sizes that a GPU adds to.
+template <class C>
+constexpr bool kCounts = std::is_integral_v<C> && sizeof(C) >= 4;
+
+// Rows of floats without gaps, each of whole words.
+template <class C, class Index, class Scale>
+__global__ void add_row_words(char* target, const Word* source, int64_t words, RowIndex<Index> of,
+                              Scale scale) {
+  constexpr int64_t kElements = sizeof(Word) / sizeof(C);
+  const int64_t row_words = of.width / kElements;
+  for (int64_t i = first_of_thread(); i < words; i += threads_of_grid()) {
+    const int64_t offset = of.offset(i * kElements);
+    if (offset < 0) continue;
+    const int64_t column = i - quotient(i, row_words) * row_words;
+    add_scaled_word(&as<C>(target + offset + column * kWord), source[i], scale);
+  }
+}
+
+// Whether both are such rows, of words that are aligned.
+bool are_words(const View& cells, const View& values) {
+  const auto is_word = [](int64_t bytes) { return bytes % kWord == 0; };
+  return values.tensor.is_contiguous() && has_dense_rows(cells) &&
+         is_word(values.numel / values.sizes[0] * values.itemsize) &&
+         is_word(cells.strides[0] * cells.itemsize) &&
+         is_word(reinterpret_cast<intptr_t>(cells.data)) &&
+         is_word(reinterpret_cast<intptr_t>(values.data));
+}
+
+template <class Op, class C, class Scale>
+void update_rows(const Tensor& target, const View& cells, const View& index, const View& values,
+                 Scale scale) {
+  constexpr auto kName = Op::kIndexUpdate;
+  if (values.numel == 0) return;
+  if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
+    if (are_words(cells, values)) {
+      const Launch launch(kName, target);
+      const int64_t words = values.numel * values.itemsize / kWord;
+      dispatch(Indices{}, index.dtype, [&]<class Index>() {
+        launch(add_row_words<C, Index, Scale>, words, writable(cells).data,
+               static_cast<const Word*>(values.data), words,
+               row_index<Index>(kName, cells, index, values), scale);
+      });
+      return check_indices_now(kName, launch);
+    }
+  }
+  if constexpr (std::is_same_v<Op, Add> && kCounts<C>) {
+    if (values.numel == index.numel) {
+      const Launch launch(kName, target);
+      const Operand from = readable(values);
+      dispatch(Indices{}, index.dtype, [&]<class Index>() {
+        launch(add_counts<C, Index, Scale>, values.numel, writable(cells).data,
+               static_cast<const char*>(from.data), from.strides[0] * from.itemsize, values.numel,
+               row_index<Index>(kName, cells, index, values), scale);
+      });
+      return check_indices_now(kName, launch);
+    }
+  }
+  for_each_row_cell<C, 1>(kName, target, cells, index, values, {readable(values)},
+                          VisitRed<Op, Scale>{scale});
+}
+
+template <class Op>
+struct ScaledIndexUpdateKernel {
+  static std::string name() { return Op::kIndexUpdate; }
+
+  static void call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source,
+                   double alpha) {
+    constexpr auto kName = Op::kIndexUpdate;
+    const View cells("target", target);
+    const View rows("index", index);
+    const View values("source", source);
+    check_dtype(kName, cells, TypesOf<Op>{});
+    check_alpha(kName, cells.dtype, alpha);
+    check_rows(kName, cells, dim, rows, {values});
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      using C = typename Op::template Cell<T>;
+      if (alpha == 1) {
+        update_rows<Op, C>(target, cells, rows, values, Unscaled{});
+      } else {
+        update_rows<Op, C>(target, cells, rows, values, scaled_by<C>(alpha));
+      }
+    });
+  }
+};
+
+template <class Op>
+struct IndexUpdateKernel {
+  static std::string name() { return Op::kIndexUpdate; }
+
+  static void call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source) {
+    constexpr auto kName = Op::kIndexUpdate;
+    const View cells("target", target);
+    const View rows("index", index);
+    const View values("source", source);
+    check_dtype(kName, cells, TypesOf<Op>{});
+    check_rows(kName, cells, dim, rows, {values});
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      using C = typename Op::template Cell<T>;
+      update_rows<Op, C>(target, cells, rows, values, Unscaled{});
+    });
+  }
+};
+
+template <class... Scaled, class... Plain>
+auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
+    -> TypeList<ScaledIndexUpdateKernel<Scaled>..., IndexUpdateKernel<Plain>...>;
+using Kernels = decltype(kernels(ScaledIndexUpdateOps{}, IndexUpdateOps{}));
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, Kernels{}); }
+
+}  // namespace atomics::cuda

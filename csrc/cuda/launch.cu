@@ -1,0 +1,34 @@
+#include "launch.cuh"
+
+#include <array>
+#include <atomic>
+
+#include "../fail.h"
+
+namespace atomics::cuda {
+
+void check_cuda(const char* op, cudaError_t error) {
+  if (error != cudaSuccess) fail(op, "CUDA", "succeed", cudaGetErrorString(error));
+}
+
+int64_t most_blocks(const char* op, int device) {
+  constexpr int kMostDevices = 64;
+  constexpr int kBlocksOfOne = 8;  // of kThreads: all that a multiprocessor holds
+  static std::array<std::atomic<int>, kMostDevices> known{};
+  auto& slot = known.at(static_cast<size_t>(device));
+  int count = slot.load(std::memory_order_relaxed);
+  if (count == 0) {
+    check_cuda(op, cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+    slot.store(count, std::memory_order_relaxed);
+  }
+  return int64_t{count} * kBlocksOfOne;
+}
+
+Launch::Launch(const char* op, const Tensor& target)
+    : op_(op), device_(target.device().index()), guard_(device_), stream_(nullptr) {
+  void* stream = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
+  stream_ = static_cast<cudaStream_t>(stream);
+}
+
+}  // namespace atomics::cuda

@@ -1,0 +1,49 @@
+// The `.int` and `.float` overloads on a GPU. Those that return a number wait for it.
+#include "../number.h"
+#include "cells.cuh"
+
+namespace atomics::cuda {
+
+namespace {
+
+template <class C, class Visit>
+__global__ void visit_number(char* cell, Numbers<C> numbers, Numbers<C>* result, Visit visit) {
+  char* at[5];
+  numbers.find(cell, at);
+  visit(Ref<C, Single>(&as<C>(cell)), at);
+  if (result != nullptr) *result = numbers;
+}
+
+// Whether something is returned that has to be waited for.
+template <class Visit>
+constexpr bool kFinds = true;
+template <>
+constexpr bool kFinds<VisitStore> = false;
+template <class Op, class Scale>
+constexpr bool kFinds<VisitUpdate<Op, Scale>> = false;
+
+struct Machine {
+  template <class C, class Visit>
+  static void visit(const char* op, const Tensor& target, Numbers<C>& numbers, Visit visit) {
+    const Launch launch(op, target);
+    auto* const cell = static_cast<char*>(target.mutable_data_ptr());
+    const auto kernel = visit_number<C, Visit>;
+    if constexpr (kFinds<Visit>) {
+      constexpr int64_t kBytes[] = {sizeof(numbers)};
+      const Tensor result = empty(1, kBytes, ScalarType::Byte, target.device());
+      auto* const found = static_cast<Numbers<C>*>(result.mutable_data_ptr());
+      launch(kernel, 1, cell, numbers, found, visit);
+      check_cuda(op, cudaMemcpyAsync(&numbers, found, sizeof(numbers), cudaMemcpyDeviceToHost,
+                                     launch.stream()));
+      check_cuda(op, cudaStreamSynchronize(launch.stream()));
+    } else {
+      launch(kernel, 1, cell, numbers, nullptr, visit);
+    }
+  }
+};
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, NumberKernels<Machine>{}); }
+
+}  // namespace atomics::cuda

@@ -1,0 +1,123 @@
+// add_ and its family: changes every element of a target and returns nothing. The meaning of an op
+// is in csrc/ops.
+#include "../dispatch.h"
+#include "../register.h"
+#include "../visit.h"
+#include "cells.cuh"
+#include "words.cuh"
+
+namespace atomics::cuda {
+
+namespace {
+
+// What is added where an op does something else: a difference is the sum with what is negated,
+// exactly.
+template <class T, class Scale>
+struct Negated {
+  Scale scale;
+  ATOMICS_HD auto operator()(Widened<T> other) const { return -scale(other); }
+};
+
+template <class T, class Scale>
+Scale addend(Add, Scale scale) {
+  return scale;
+}
+template <class T, class Scale>
+Negated<T, Scale> addend(Sub, Scale scale) {
+  return {scale};
+}
+
+// Of dense operands, word by word. The words are those of the target; the elements of `other` that
+// belong to one need not be aligned like it.
+template <class T, class Scale>
+__global__ void add_words(T* target, const T* other, Words words, Scale scale) {
+  constexpr int kElements = sizeof(Word) / sizeof(T);
+  const int64_t edges = words.before + words.after;
+  const int64_t n = words.before + words.count * kElements;
+  for (int64_t i = first_of_thread(); i < edges; i += threads_of_grid()) {
+    const int64_t at = i < words.before ? i : n + i - words.before;
+    Ref<T, Bulk>(target + at).fetch_add(scale(static_cast<Widened<T>>(other[at])));
+  }
+  const bool aligned = reinterpret_cast<uintptr_t>(other + words.before) % kWord == 0;
+  for (int64_t i = first_of_thread(); i < words.count; i += threads_of_grid()) {
+    const int64_t at = words.before + i * kElements;
+    Word word;
+    if (aligned) {
+      word = *reinterpret_cast<const Word*>(other + at);
+    } else {
+      std::memcpy(&word, other + at, sizeof(word));
+    }
+    add_scaled_word(target + at, word, scale);
+  }
+}
+
+template <class Op, class T, class Scale>
+void update(const Tensor& target, const View& cells, const View& values, Scale scale) {
+  using C = typename Op::template Cell<T>;
+  if (cells.numel == 0) return;
+  const std::array operands{writable(cells), readable(values)};
+  const Launch launch(Op::kUpdate, target);
+  const Walk<2> walk(operands);
+  if constexpr (kAddsWords<T, Scale>) {
+    if (cells.numel > 1 && walk.is_dense(sizeof(T))) {
+      const auto more = addend<T>(Op{}, scale);
+      const Words words(reinterpret_cast<uintptr_t>(walk.data(0)), sizeof(T), cells.numel, kWord);
+      return launch(add_words<T, decltype(more)>, std::max(words.count, words.before + words.after),
+                    reinterpret_cast<T*>(walk.data(0)), reinterpret_cast<const T*>(walk.data(1)),
+                    words, more);
+    }
+  }
+  launch(visit_cells<C, 2, VisitRed<Op, Scale>>, cells.numel, walk, cells.numel,
+         VisitRed<Op, Scale>{scale});
+}
+
+template <class Op>
+struct UpdateKernel {
+  static std::string name() { return Op::kUpdate; }
+
+  static void call(const Tensor& target, const Tensor& other) {
+    const View cells("target", target);
+    const View values("other", other);
+    check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
+    check_operands(Op::kUpdate, cells, {values});
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      for_each_cell<typename Op::template Cell<T>, 2>(Op::kUpdate, target,
+                                                      {writable(cells), readable(values)},
+                                                      cells.numel, VisitRed<Op, Unscaled>{});
+    });
+  }
+};
+
+template <class Op>
+struct ScaledUpdateKernel {
+  static std::string name() { return Op::kUpdate; }
+
+  static void call(const Tensor& target, const Tensor& other, double alpha,
+                   std::optional<int64_t> seed) {
+    const View cells("target", target);
+    const View values("other", other);
+    check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
+    check_alpha(Op::kUpdate, cells.dtype, alpha);
+    check_seed(Op::kUpdate, cells.dtype, seed);
+    if (seed) fail(Op::kUpdate, "seed", "be None on a GPU", std::to_string(*seed));
+    check_operands(Op::kUpdate, cells, {values});
+    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      if (alpha == 1) {
+        update<Op, T>(target, cells, values, Unscaled{});
+      } else {
+        update<Op, T>(target, cells, values, scaled_by<typename Op::template Cell<T>>(alpha));
+      }
+    });
+  }
+};
+
+template <class... Scaled, class... Plain>
+auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
+    -> TypeList<ScaledUpdateKernel<Scaled>..., UpdateKernel<Plain>...>;
+using Kernels = decltype(kernels(ScaledUpdateOps{}, UpdateOps{}));
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, Kernels{}); }
+
+}  // namespace atomics::cuda
