@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "../ops/cell.h"
-#include "small_float.h"
+#include "../small_float.h"
 #include "wide.h"
 
 namespace atomics::cpu {

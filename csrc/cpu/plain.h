@@ -7,7 +7,7 @@
 
 #include "../ops/cell.h"
 #include "cells.h"
-#include "small_float.h"
+#include "../small_float.h"
 #include "vectorised.h"
 
 namespace atomics::cpu {

@@ -6,7 +6,7 @@
 #include "../scale.h"
 #include "cells.h"
 #include "parallel.h"
-#include "rounding.h"
+#include "../rounding.h"
 #include "words.h"
 
 namespace atomics::cpu {

@@ -11,7 +11,7 @@
 #include "avx2.h"
 #include "cells.h"
 #include "lanes.h"
-#include "rounding.h"
+#include "../rounding.h"
 #include "wide.h"
 
 namespace atomics::cpu {

@@ -2,6 +2,7 @@
 // is in csrc/ops.
 #include "../dispatch.h"
 #include "../register.h"
+#include "../rounding.h"
 #include "../visit.h"
 #include "cells.cuh"
 #include "words.cuh"
@@ -71,6 +72,28 @@ void update(const Tensor& target, const View& cells, const View& values, Scale s
          VisitRed<Op, Scale>{scale});
 }
 
+// (target, other), see visit.h
+template <class Op, class Scale>
+struct VisitRandomly {
+  Scale scale;
+  Stochastic round;
+
+  template <class Cell, class At>
+  __device__ void operator()(const Cell& cell, const At& at) const {
+    using Wide = typename Cell::operand_type;
+    const auto other = static_cast<Wide>(as<typename Cell::value_type>(at[1]));
+    round.template apply<Op>(cell, scale(other), at[0]);
+  }
+};
+
+template <class Op, class T>
+void update_randomly(const Tensor& target, const View& cells, const View& values, double alpha,
+                     int64_t seed) {
+  const std::array operands{writable(cells), readable(values)};
+  const VisitRandomly<Op, ScaledBy<T>> visit{scaled_by<T>(alpha), {seed, operands[0].data}};
+  for_each_cell<T>(Op::kUpdate, target, operands, cells.numel, visit);
+}
+
 template <class Op>
 struct UpdateKernel {
   static std::string name() { return Op::kUpdate; }
@@ -99,9 +122,11 @@ struct ScaledUpdateKernel {
     check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
     check_alpha(Op::kUpdate, cells.dtype, alpha);
     check_seed(Op::kUpdate, cells.dtype, seed);
-    if (seed) fail(Op::kUpdate, "seed", "be None on a GPU", std::to_string(*seed));
     check_operands(Op::kUpdate, cells, {values});
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
+      if constexpr (!std::is_same_v<T, Widened<T>>) {
+        if (seed) return update_randomly<Op, T>(target, cells, values, alpha, *seed);
+      }
       if (alpha == 1) {
         update<Op, T>(target, cells, values, Unscaled{});
       } else {

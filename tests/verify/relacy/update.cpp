@@ -67,7 +67,7 @@ struct Word : rl::test_suite<Word, 3> {
     const uint32_t other = 0x0101u << i;
     uint32_t before = load_block();
     uint32_t after = before + other;
-    atomics::cpu::update_from(
+    atomics::update_from(
         before, after, [&](uint32_t now) { return model::mistakes.stale ? after : now + other; },
         [&](uint32_t& expected, uint32_t desired) {
           uint32_t copy = expected;

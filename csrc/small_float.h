@@ -1,7 +1,7 @@
-// float16 and bfloat16 from and to float32, on vectors of floats `F` and of their bits `U`. A small
-// float is the low half of a lane, the upper half of which is ignored, or 0. Written with the
-// compilers' vector extension, so that every machine has a fast version; the values are those of
-// torch's conversions.
+// float16 and bfloat16 from and to float32, on floats `F` and their bits `U`: single ones, or
+// vectors (the compilers' vector extension), so that every machine has a fast version. A small
+// float is the low half of a lane, the upper half of which is ignored, or 0. The values are those
+// of torch's conversions.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>
@@ -9,11 +9,33 @@
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
-namespace atomics::cpu {
+#include "ops/macros.h"
+
+namespace atomics {
+
+// What a float is truncated to.
+template <class F>
+struct WholeOf {
+  using type = decltype(F{} < F{});
+};
+template <>
+struct WholeOf<float> {
+  using type = int32_t;
+};
+
+template <class To, class From>
+ATOMICS_HD To convert(From from) {
+  if constexpr (std::is_arithmetic_v<From>) {
+    return static_cast<To>(from);
+  } else {
+    return __builtin_convertvector(from, To);
+  }
+}
 
 template <class F>
-F magnitude(F value) {
+ATOMICS_HD F magnitude(F value) {
   return value < 0 ? -value : value;
 }
 
@@ -23,12 +45,12 @@ struct SmallFloat;
 template <>
 struct SmallFloat<torch::headeronly::BFloat16> {
   template <class F, class U>
-  static F widen(U lane) {
+  ATOMICS_HD static F widen(U lane) {
     return std::bit_cast<F>(lane << 16);
   }
 
   template <class U, class F>
-  static U nearest(F value) {
+  ATOMICS_HD static U nearest(F value) {
     const U bits = std::bit_cast<U>(value);
     const U rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;  // ties to even
     return value == value ? rounded : U{} + 0x7FC0;
@@ -37,7 +59,7 @@ struct SmallFloat<torch::headeronly::BFloat16> {
   // Up with the probability of what truncating would lose, in units of what it would keep. Beyond
   // the largest number to the nearest, which is it or infinity.
   template <class U, class F>
-  static U stochastic(F value, U random) {
+  ATOMICS_HD static U stochastic(F value, U random) {
     const F largest = F{} + 0x1.FEp127f;
     const U rounded = (std::bit_cast<U>(value) + (random >> 16)) >> 16;
     return magnitude(value) <= largest ? rounded : nearest<U>(value);
@@ -49,7 +71,7 @@ struct SmallFloat<torch::headeronly::Half> {
   // As in FP16 (Dukhan, 2017), which torch's scalar conversions come from: floating-point
   // arithmetic rebiases the exponent and normalizes.
   template <class F, class U>
-  static F widen(U lane) {
+  ATOMICS_HD static F widen(U lane) {
     const U word = lane << 16;
     const U sign = word & 0x80000000u;
     const U twice = word + word;
@@ -60,7 +82,7 @@ struct SmallFloat<torch::headeronly::Half> {
   }
 
   template <class U, class F>
-  static U nearest(F value) {
+  ATOMICS_HD static U nearest(F value) {
     const U word = std::bit_cast<U>(value);
     const U twice = word + word;
     const F base = std::bit_cast<F>(word & 0x7FFFFFFFu) * 0x1p112f * 0x1p-110f;
@@ -73,16 +95,17 @@ struct SmallFloat<torch::headeronly::Half> {
 
   // Subnormals, whose steps are all of one size, to 24 random bits; normals exactly.
   template <class U, class F>
-  static U stochastic(F value, U random) {
+  ATOMICS_HD static U stochastic(F value, U random) {
     const U word = std::bit_cast<U>(value);
     const F size = magnitude(value);
     const U normal = nearest<U>(std::bit_cast<F>((word + (random >> 19)) & 0xFFFFE000u));
 
     const F steps = (size < 0x1p-14f ? size : F{}) * 0x1p24f;
-    const auto whole = __builtin_convertvector(steps, decltype(size < size));
-    const F part = steps - __builtin_convertvector(whole, F);
-    const F draw = __builtin_convertvector(std::bit_cast<decltype(size < size)>(random >> 8), F);
-    const U up = std::bit_cast<U>(draw * 0x1p-24f < part) & 1u;
+    using Whole = typename WholeOf<F>::type;
+    const auto whole = convert<Whole>(steps);
+    const F part = steps - convert<F>(whole);
+    const F draw = convert<F>(std::bit_cast<Whole>(random >> 8));
+    const U up = draw * 0x1p-24f < part ? U{} + 1 : U{};
     const U subnormal = (word >> 16 & 0x8000u) | (std::bit_cast<U>(whole) + up);
 
     const U inside = size < 0x1p-14f ? subnormal : normal;
@@ -90,4 +113,4 @@ struct SmallFloat<torch::headeronly::Half> {
   }
 };
 
-}  // namespace atomics::cpu
+}  // namespace atomics

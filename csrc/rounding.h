@@ -5,10 +5,10 @@
 #include <bit>
 #include <cstdint>
 
-#include "lanes.h"
-#include "ref.h"
+#include "ops/macros.h"
+#include "small_float.h"
 
-namespace atomics::cpu {
+namespace atomics {
 
 struct Nearest {
   template <class Op, class Cell>
@@ -23,7 +23,7 @@ struct Nearest {
 
 // The 64 random bits of counter `n` (SplitMix64: Steele, Lea and Flood, "Fast splittable
 // pseudorandom number generators", OOPSLA 2014).
-inline uint64_t split_mix(uint64_t n) {
+ATOMICS_HD inline uint64_t split_mix(uint64_t n) {
   uint64_t z = n * 0x9E3779B97F4A7C15u;
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
   z = (z ^ z >> 27) * 0x94D049BB133111EBu;
@@ -38,18 +38,15 @@ class Stochastic {
       : key_(split_mix(static_cast<uint64_t>(seed) + 1)), target_(target) {}
 
   template <class Op, class Cell>
-  auto apply(const Cell& cell, typename Cell::operand_type other, const char* at) const {
+  ATOMICS_HD auto apply(const Cell& cell, typename Cell::operand_type other, const char* at) const {
     using T = typename Cell::value_type;
-    using F = Vector<float, 4>;
-    using U = Vector<uint32_t, 4>;
-    const U random{bits(at)};
+    const uint32_t random = bits(at);
     T before = cell.load();
     T after;
     do {
-      const F value{Op::combine(static_cast<float>(before), other)};
-      const auto rounded =
-          static_cast<uint16_t>(SmallFloat<T>::template stochastic<U>(value, random)[0]);
-      after = std::bit_cast<T>(rounded);
+      const float value = Op::combine(static_cast<float>(before), other);
+      const uint32_t rounded = SmallFloat<T>::template stochastic<uint32_t>(value, random);
+      after = std::bit_cast<T>(static_cast<uint16_t>(rounded));
     } while (!cell.compare_exchange(before, after));
     return before;
   }
@@ -68,7 +65,7 @@ class Stochastic {
   }
 
  private:
-  uint32_t bits(const char* cell) const {
+  ATOMICS_HD uint32_t bits(const char* cell) const {
     return static_cast<uint32_t>(split_mix(key_ + static_cast<uint64_t>(cell - target_) / 2) >> 32);
   }
 
@@ -76,4 +73,4 @@ class Stochastic {
   const char* target_;
 };
 
-}  // namespace atomics::cpu
+}  // namespace atomics
