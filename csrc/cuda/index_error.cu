@@ -1,5 +1,6 @@
 #include "index_error.cuh"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -30,13 +31,16 @@ bool checks_at_once() {
   return checks;
 }
 
+std::atomic<IndexError*> made = nullptr;
+
 void raise(const char* when) {
-  IndexError& error = *index_error("index");
-  auto& noted = static_cast<volatile int&>(error.noted);
+  IndexError* const error = made.load(std::memory_order_acquire);
+  if (error == nullptr) return;
+  auto& noted = static_cast<volatile int&>(error->noted);
   if (noted == 0) return;
   noted = 0;
-  fail(error.op, "index", "lie in [0, " + std::to_string(error.rows) + ")",
-       std::to_string(error.index) + when);
+  fail(error->op, "index", "lie in [0, " + std::to_string(error->rows) + ")",
+       std::to_string(error->index) + when);
 }
 
 }  // namespace
@@ -47,12 +51,14 @@ IndexError* index_error(const char* op) {
     void* memory = nullptr;
     check_cuda(op, cudaHostAlloc(&memory, sizeof(IndexError),
                                  cudaHostAllocPortable | cudaHostAllocMapped));
-    return new (memory) IndexError{};
+    auto* const fresh = new (memory) IndexError{};
+    made.store(fresh, std::memory_order_release);
+    return fresh;
   }();
   return error;
 }
 
-void check_earlier_indices(const char*) { raise(" in an earlier call, which left out that row"); }
+void check_earlier_indices() { raise(" in an earlier call, which left out that row"); }
 
 void check_indices_now(const char* op, const Launch& launch) {
   if (!checks_at_once()) return;

@@ -1,6 +1,6 @@
 // Indices that do not fit are found by the kernel, when the call has returned: it leaves out their
-// rows and notes one, which a later call raises. Neither waits for the other, and the context stays
-// usable, as it would not after a device-side assert.
+// rows and notes one, which the next call raises. Neither waits for the other, and the context
+// stays usable, as it would not after a device-side assert.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct IndexError {
 IndexError* index_error(const char* op);
 
 // Raises what an earlier call noted, if anything.
-void check_earlier_indices(const char* op);
+void check_earlier_indices();
 
 // In the checking mode (CAFFE2OP_ATOMICS_CHECK=1): waits for the call, and raises what it noted.
 // Not while a stream is captured, which cannot be waited for.

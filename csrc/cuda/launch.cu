@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "../fail.h"
+#include "index_error.cuh"
 
 namespace atomics::cuda {
 
@@ -29,6 +30,7 @@ Launch::Launch(const char* op, const Tensor& target)
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
   stream_ = static_cast<cudaStream_t>(stream);
+  check_earlier_indices();
 }
 
 }  // namespace atomics::cuda

@@ -19,6 +19,7 @@ void check_cuda(const char* op, cudaError_t error);
 // As many blocks as the device runs at once.
 int64_t most_blocks(const char* op, int device);
 
+// Raises what an earlier call has found wrong, see index_error.cuh.
 class Launch {
  public:
   Launch(const char* op, const Tensor& target);

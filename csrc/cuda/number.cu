@@ -1,6 +1,7 @@
 // The `.int` and `.float` overloads on a GPU. Those that return a number wait for it.
 #include "../number.h"
 #include "cells.cuh"
+#include "index_error.cuh"
 
 namespace atomics::cuda {
 
@@ -36,6 +37,8 @@ struct Machine {
       check_cuda(op, cudaMemcpyAsync(&numbers, found, sizeof(numbers), cudaMemcpyDeviceToHost,
                                      launch.stream()));
       check_cuda(op, cudaStreamSynchronize(launch.stream()));
+      // Of other numbers, an error now would lose what was done.
+      if constexpr (std::is_same_v<Visit, VisitLoad>) check_earlier_indices();
     } else {
       launch(kernel, 1, cell, numbers, nullptr, visit);
     }

@@ -73,13 +73,12 @@ inline bool has_dense_rows(const View& view) {
   return true;
 }
 
-// The checks of an indexed op; raises what an earlier call found, too.
+// The checks of an indexed op.
 inline void check_rows(const char* op, const View& target, int64_t dim, const View& index,
                        std::initializer_list<View> sources) {
   check_device(op, target.tensor, index.name, index.tensor);
   for (const View& source : sources) check_device(op, target.tensor, source.name, source.tensor);
   check_indexed(op, target, dim, index, sources);
-  check_earlier_indices(op);
 }
 
 template <class Index>
