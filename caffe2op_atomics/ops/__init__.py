@@ -2,11 +2,12 @@
 
 The contract that all functions share:
 
-* ``target`` is a CPU tensor of any shape, of dtype bool, uint8, int8, int16, int32, int64, float16,
-  bfloat16, float32 or float64; ``and``, ``or`` and ``xor`` are for bool and integers, sums for all
-  but bool. It is changed in place, through its strides if it has any, element by element: each
-  element is updated atomically, a whole tensor is not. It must be aligned and must not overlap
-  itself. All of it is lock-free (see :func:`caffe2op_atomics.is_supported`).
+* ``target`` is a CPU tensor (or a CUDA one: docs/cuda.md has what is other there) of any shape, of
+  dtype bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64; ``and``,
+  ``or`` and ``xor`` are for bool and integers, sums for all but bool. It is changed in place,
+  through its strides if it has any, element by element: each element is updated atomically, a whole
+  tensor is not. It must be aligned and must not overlap itself. All of it is lock-free (see
+  :func:`caffe2op_atomics.is_supported`).
 * ``other`` (``expected``, ``desired``, ``limit``) has target's dtype and device and broadcasts to
   target's shape, or is a number. It must not share memory with target.
 * A name that ends in ``_`` changes target and returns it. ``fetch_*``, ``exchange`` and
