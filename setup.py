@@ -3,7 +3,8 @@
 # the module _fast, on Python's limited API, which knows nothing of torch.
 #
 # CAFFE2OP_ATOMICS_CUDA=1 also builds the kernels for NVIDIA GPUs, a library of their own that is
-# loaded where torch has CUDA; 0 does not; auto, the default, does if torch and CUDA_HOME allow it.
+# loaded where torch has CUDA; 0 does not; auto, the default, does if torch and CUDA_HOME allow it,
+# with CUDA 13, which it is developed with.
 from __future__ import annotations
 
 import os
@@ -72,6 +73,11 @@ class Wheel(bdist_wheel):
         return tag if FREE_THREADED else ("cp310", "abi3", tag[2])
 
 
+# Of CUDA; newer devices get the last one's PTX.
+CUDA_VERSION = tuple(map(int, (cuda_of_torch or "0.0").split(".")[:2]))
+ARCHITECTURES = ["80", "90", *(["100"] if CUDA_VERSION >= (12, 8) else [])]
+
+
 def wants_cuda() -> bool:
     """Return what CAFFE2OP_ATOMICS_CUDA asks for."""
     choice = os.environ.get("CAFFE2OP_ATOMICS_CUDA", "auto")
@@ -87,7 +93,7 @@ def wants_cuda() -> bool:
     ]
     if choice == "1" and missing:
         sys.exit(f"CAFFE2OP_ATOMICS_CUDA=1 needs {' and '.join(missing)}.")
-    return choice != "0" and not missing
+    return choice == "1" or (choice == "auto" and not missing and CUDA_VERSION >= (13, 0))
 
 
 # System headers: torch's own warnings are not ours to mend.
@@ -131,9 +137,8 @@ cuda_library = Extension(
             *("-std=c++20", "-O3", "--expt-relaxed-constexpr", "-Werror=all-warnings"),
             "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra,-Werror",
             "--fmad=false",  # as -ffp-contract=off
-            # What is newer gets the last one's PTX.
-            *(f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ("80", "90", "100")),
-            "-gencode=arch=compute_100,code=compute_100",
+            *(f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ARCHITECTURES),
+            "-gencode=arch=compute_{0},code=compute_{0}".format(ARCHITECTURES[-1]),
             *(f"-isystem={path}" for path in HEADERS),
             TARGET,
             "-DUSE_CUDA",

@@ -92,7 +92,7 @@ def test_threads_take_each_permit_once_and_never_one_too_many(dtype):
 
 
 def count_checked(_: int, counters: Tensor, refused: list[Tensor]) -> None:
-    mine = torch.zeros(counters.shape, dtype=torch.int32)
+    mine = torch.zeros_like(counters, dtype=torch.int32)
     for _call in range(60):
         _, overflowed = ops.fetch_add_checked(counters, 1)
         mine += overflowed

@@ -36,9 +36,9 @@ std::atomic<IndexError*> made = nullptr;
 void raise(const char* when) {
   IndexError* const error = made.load(std::memory_order_acquire);
   if (error == nullptr) return;
-  auto& noted = static_cast<volatile int&>(error->noted);
-  if (noted == 0) return;
-  noted = 0;
+  const std::atomic_ref noted(error->noted);
+  if (noted.load(std::memory_order_relaxed) == 0) return;
+  if (noted.exchange(0, std::memory_order_acquire) == 0) return;
   fail(error->op, "index", "lie in [0, " + std::to_string(error->rows) + ")",
        std::to_string(error->index) + when);
 }
@@ -61,10 +61,7 @@ IndexError* index_error(const char* op) {
 void check_earlier_indices() { raise(" in an earlier call, which left out that row"); }
 
 void check_indices_now(const char* op, const Launch& launch) {
-  if (!checks_at_once()) return;
-  cudaStreamCaptureStatus status{};
-  check_cuda(op, cudaStreamIsCapturing(launch.stream(), &status));
-  if (status != cudaStreamCaptureStatusNone) return;
+  if (!checks_at_once() || launch.is_captured()) return;
   check_cuda(op, cudaStreamSynchronize(launch.stream()));
   raise(", whose row was left out");
 }

@@ -46,12 +46,12 @@ __global__ void add_row_words(char* target, const Word* source, int64_t words, R
 }
 
 // Whether both are such rows, of words that are aligned.
-bool are_words(const View& cells, const View& values) {
+bool are_words(const View& cells, const char* target, const View& values) {
   const auto is_word = [](int64_t bytes) { return bytes % kWord == 0; };
   return values.tensor.is_contiguous() && has_dense_rows(cells) &&
          is_word(values.numel / values.sizes[0] * values.itemsize) &&
          is_word(cells.strides[0] * cells.itemsize) &&
-         is_word(reinterpret_cast<intptr_t>(cells.data)) &&
+         is_word(reinterpret_cast<intptr_t>(target)) &&
          is_word(reinterpret_cast<intptr_t>(values.data));
 }
 
@@ -61,13 +61,13 @@ void update_rows(const Tensor& target, const View& cells, const View& index, con
   constexpr auto kName = Op::kIndexUpdate;
   if (values.numel == 0) return;
   if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
-    if (are_words(cells, values)) {
+    char* const data = writable(cells).data;
+    if (are_words(cells, data, values)) {
       const Launch launch(kName, target);
       const int64_t words = values.numel * values.itemsize / kWord;
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
-        launch(add_row_words<C, Index, Scale>, words, writable(cells).data,
-               static_cast<const Word*>(values.data), words,
-               row_index<Index>(kName, cells, index, values), scale);
+        launch(add_row_words<C, Index, Scale>, words, data, static_cast<const Word*>(values.data),
+               words, row_index<Index>(kName, cells, index, values), scale);
       });
       return check_indices_now(kName, launch);
     }

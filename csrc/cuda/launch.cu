@@ -9,7 +9,9 @@
 namespace atomics::cuda {
 
 void check_cuda(const char* op, cudaError_t error) {
-  if (error != cudaSuccess) fail(op, "CUDA", "succeed", cudaGetErrorString(error));
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or the next launch, ours or torch's, would find it
+  fail(op, "CUDA", "succeed", cudaGetErrorString(error));
 }
 
 int64_t most_blocks(const char* op, int device) {
@@ -25,12 +27,19 @@ int64_t most_blocks(const char* op, int device) {
   return int64_t{count} * kBlocksOfOne;
 }
 
+bool Launch::is_captured() const {
+  cudaStreamCaptureStatus status{};
+  check_cuda(op_, cudaStreamIsCapturing(stream_, &status));
+  return status != cudaStreamCaptureStatusNone;
+}
+
 Launch::Launch(const char* op, const Tensor& target)
     : op_(op), device_(target.device().index()), guard_(device_), stream_(nullptr) {
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
   stream_ = static_cast<cudaStream_t>(stream);
-  check_earlier_indices();
+  check_cuda(op, cudaPeekAtLastError());  // of somebody else: now, before anything is done
+  if (!is_captured()) check_earlier_indices();
 }
 
 }  // namespace atomics::cuda

@@ -25,6 +25,7 @@ class Launch {
   Launch(const char* op, const Tensor& target);
 
   cudaStream_t stream() const { return stream_; }
+  bool is_captured() const;  // into a CUDA graph: nothing runs now
 
   // Runs kernel(args...) in `threads` threads, or in as many as the device has: kernels stride.
   template <class... Params, class... Args>

@@ -30,6 +30,9 @@ struct Machine {
     auto* const cell = static_cast<char*>(target.mutable_data_ptr());
     const auto kernel = visit_number<C, Visit>;
     if constexpr (kFinds<Visit>) {
+      if (launch.is_captured()) {
+        fail(op, "call", "not be captured, which cannot wait for its number", "a CUDA graph");
+      }
       constexpr int64_t kBytes[] = {sizeof(numbers)};
       const Tensor result = empty(1, kBytes, ScalarType::Byte, target.device());
       auto* const found = static_cast<Numbers<C>*>(result.mutable_data_ptr());

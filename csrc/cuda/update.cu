@@ -46,7 +46,8 @@ __global__ void add_words(T* target, const T* other, Words words, Scale scale) {
     if (aligned) {
       word = *reinterpret_cast<const Word*>(other + at);
     } else {
-      std::memcpy(&word, other + at, sizeof(word));
+      auto* const elements = reinterpret_cast<T*>(word.bits);
+      for (int k = 0; k < kElements; ++k) elements[k] = other[at + k];
     }
     add_scaled_word(target + at, word, scale);
   }
