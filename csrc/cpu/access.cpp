@@ -2,6 +2,7 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "../visit.h"
 #include "by_handle.h"
 #include "cells.h"
 #include "parallel.h"
@@ -97,11 +98,7 @@ struct CompareExchangeKernel {
       using C = Bits<T>;
       for_each_cell<C, 5>({writable(cells), readable(guesses), readable(values), fresh(old, cells),
                            fresh(success, cells, sizeof(bool))},
-                          cells.numel, [](auto cell, auto at) {
-                            C before = as<C>(at[1]);
-                            as<bool>(at[4]) = CompareExchange::apply(cell, before, as<C>(at[2]));
-                            as<C>(at[3]) = before;
-                          });
+                          cells.numel, VisitCompareExchange{});
     });
     return {std::move(old), std::move(success)};
   }

@@ -3,6 +3,7 @@
 #include "../check.h"
 #include "../dispatch.h"
 #include "../register.h"
+#include "../visit.h"
 #include "by_handle.h"
 #include "cells.h"
 #include "update.h"
@@ -46,10 +47,7 @@ struct AddBelowKernel {
     dispatch(TypesOf<AddBelow>{}, cells.dtype, [&]<class T>() {
       for_each_cell<T, 5>({writable(cells), readable(values), readable(limits), fresh(old, cells),
                            fresh(success, cells, sizeof(bool))},
-                          cells.numel, [](auto cell, auto at) {
-                            as<bool>(at[4]) =
-                                AddBelow::apply(cell, as<T>(at[1]), as<T>(at[2]), as<T>(at[3]));
-                          });
+                          cells.numel, VisitAddBelow{});
     });
     return {std::move(old), std::move(success)};
   }
@@ -68,9 +66,7 @@ struct AddCheckedKernel {
     dispatch(TypesOf<AddChecked>{}, cells.dtype, [&]<class T>() {
       for_each_cell<T, 4>({writable(cells), readable(values), fresh(old, cells),
                            fresh(overflowed, cells, sizeof(bool))},
-                          cells.numel, [](auto cell, auto at) {
-                            as<bool>(at[3]) = AddChecked::apply(cell, as<T>(at[1]), as<T>(at[2]));
-                          });
+                          cells.numel, VisitAddChecked{});
     });
     return {std::move(old), std::move(overflowed)};
   }

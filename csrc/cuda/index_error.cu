@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "../fail.h"
@@ -51,7 +52,7 @@ IndexError* index_error(const char* op) {
     void* memory = nullptr;
     check_cuda(op, cudaHostAlloc(&memory, sizeof(IndexError),
                                  cudaHostAllocPortable | cudaHostAllocMapped));
-    auto* const fresh = new (memory) IndexError{};
+    auto* const fresh = std::construct_at(static_cast<IndexError*>(memory));
     made.store(fresh, std::memory_order_release);
     return fresh;
   }();
