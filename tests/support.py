@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from caffe2op_atomics import is_supported
+from caffe2op_atomics._cells import WHY_SLOW
 
 TIMEOUT = 60
 
@@ -34,6 +35,8 @@ NO_WARNINGS = [
     # torch's own, of a break beside a tensor that is no leaf.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
 ]
+
+ONLY_FAST = pytest.mark.skipif(WHY_SLOW is not None, reason="of the fast path")
 
 HAS_CUDA_KERNELS = bool(is_supported("add_", torch.float32, "cuda"))
 NEEDS_GPU = [
