@@ -1,7 +1,8 @@
 # make demo     what this is good for, in about a minute
 # make test     lint and the whole test suite
 # make serving  a TorchScript model served from C++, its requests counted exactly
-# make cuda-check  compile the kernels for GPUs, without one, and look at what they register
+# make cuda-check   compile the kernels for GPUs, without one, and look at what they register
+# make verify-cuda  on a GPU: its tests, and NVIDIA's compute-sanitizer over every op
 # make verify   what takes longer than a test: models, sanitizers, storms; writes
 #               docs/verification.md
 # PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
@@ -21,7 +22,7 @@ CXX_FILES += $(wildcard examples/*/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo test serving verify lint format bench wheel test-abi cuda-check clean
+.PHONY: demo test serving verify verify-cuda lint format bench wheel test-abi cuda-check clean
 
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
@@ -34,6 +35,13 @@ serving: $(PACKAGE)
 
 verify: $(PACKAGE)
 	$(BIN)/python tests/verify/run.py --write
+
+# Where there is a GPU, with the package built for it: CAFFE2OP_ATOMICS_CUDA=1.
+verify-cuda:
+	$(BIN)/python -m pytest tests/test_cuda.py tests/test_cuda_build.py tests/test_dense.py \
+		tests/test_number.py tests/test_index.py tests/test_bounded.py
+	compute-sanitizer --tool memcheck --error-exitcode 1 $(BIN)/python tests/verify/gpu_calls.py
+	compute-sanitizer --tool racecheck --error-exitcode 1 $(BIN)/python tests/verify/gpu_calls.py
 
 lint: $(PACKAGE)
 	$(BIN)/ruff check

@@ -6,8 +6,8 @@
 #include <type_traits>
 
 #include "../ops/cell.h"
-#include "cells.h"
 #include "../small_float.h"
+#include "cells.h"
 #include "vectorised.h"
 
 namespace atomics::cpu {

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
+#include "../rounding.h"
 #include "../scale.h"
 #include "cells.h"
 #include "parallel.h"
-#include "../rounding.h"
 #include "words.h"
 
 namespace atomics::cpu {

@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "../cas_loop.h"
+#include "../rounding.h"
 #include "../scale.h"
 #include "avx2.h"
 #include "cells.h"
 #include "lanes.h"
-#include "../rounding.h"
 #include "wide.h"
 
 namespace atomics::cpu {
