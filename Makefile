@@ -18,7 +18,7 @@ ABI_TOOLS := numpy pytest pytest-timeout hypothesis setuptools
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp tests/verify/*/*.cpp tests/verify/*/*.h)
-CXX_FILES += $(wildcard examples/*/*.cpp)
+CXX_FILES += $(wildcard tests/cuda_on_cpu/*.* examples/*/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 

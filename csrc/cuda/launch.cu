@@ -18,7 +18,7 @@ int64_t most_blocks(const char* op, int device) {
   constexpr int kMostDevices = 64;
   constexpr int kBlocksOfOne = 8;  // of kThreads: all that a multiprocessor holds
   static std::array<std::atomic<int>, kMostDevices> known{};
-  auto& slot = known.at(static_cast<size_t>(device));
+  auto& slot = known[static_cast<size_t>(device) % kMostDevices];
   int count = slot.load(std::memory_order_relaxed);
   if (count == 0) {
     check_cuda(op, cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));

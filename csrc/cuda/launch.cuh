@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/accelerator.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "../view.h"
 
@@ -31,8 +32,13 @@ class Launch {
   template <class... Params, class... Args>
   void operator()(void (*kernel)(Params...), int64_t threads, Args&&... args) const {
     const int64_t blocks = std::min((threads + kThreads - 1) / kThreads, most_blocks(op_, device_));
-    kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream_>>>(args...);
-    check_cuda(op_, cudaGetLastError());
+    const cudaLaunchConfig_t config{
+        .gridDim = {static_cast<unsigned>(blocks)},
+        .blockDim = {kThreads},
+        .dynamicSmemBytes = 0,
+        .stream = stream_,
+    };
+    check_cuda(op_, cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...));
   }
 
  private:

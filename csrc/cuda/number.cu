@@ -9,6 +9,7 @@ namespace {
 
 template <class C, class Visit>
 __global__ void visit_number(char* cell, Numbers<C> numbers, Numbers<C>* result, Visit visit) {
+  if (first_of_thread() != 0) return;
   char* at[5];
   numbers.find(cell, at);
   visit(Ref<C, Single>(&as<C>(cell)), at);

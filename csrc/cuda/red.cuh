@@ -11,6 +11,8 @@
 
 namespace atomics::cuda {
 
+#ifdef __CUDA_ARCH__
+
 __device__ inline void red(Add, uint32_t* at, uint32_t other) {
   asm volatile("red.relaxed.sys.global.add.u32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
 }
@@ -53,6 +55,15 @@ __device__ inline void red(Xor, uint32_t* at, uint32_t other) {
 __device__ inline void red(Xor, uint64_t* at, uint64_t other) {
   asm volatile("red.relaxed.sys.global.xor.b64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
 }
+
+#else
+
+template <class Op, class T>
+__device__ void red(Op, T* at, T other) {
+  Op::apply(Ref<T, Bulk>(at), other);
+}
+
+#endif
 
 // (target, other), see visit.h. A call on one element keeps the order of its Ref.
 template <class Op, class Scale>

@@ -1,0 +1,213 @@
+"""The kernels for GPUs, run on the CPU, do what those of the CPU do.
+
+``cuda_on_cpu/`` stands in for CUDA: a launch calls the kernel for one thread after the other, and
+the lanes of a warp meet where its instructions have them meet. What it cannot show: instructions
+that only a GPU has, real concurrency, and the device's own rounding of float32.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from op_table import DENSE, INDEXED, INTEGERS, NUMBER, NUMBERS, Op
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+ROOT = Path(__file__).parent.parent
+STAND_IN = ROOT / "tests" / "cuda_on_cpu"
+SHARED = ("check.cpp", "fail.cpp", "overlap.cpp", "view.cpp", "schema.cpp")
+
+atomics = torch.ops.atomics
+emulated = torch.ops.atomics_on_cpu
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The kernels, in a namespace of their own."""
+    folder = tmp_path_factory.mktemp("cuda_on_cpu")
+    of_torch = Path(torch.__file__).parent
+    headers = of_torch / "include"
+    sources = [
+        *(ROOT / "csrc" / name for name in SHARED),
+        *(ROOT / "csrc" / "cuda").glob("*.c*"),
+        STAND_IN / "emulate.cpp",
+    ]
+    sources = [source for source in sources if source.suffix in (".cu", ".cpp")]
+
+    def compiled(source: Path) -> Path:
+        made = folder / f"{source.name}.o"
+        subprocess.run(
+            [
+                *("c++", "-x", "c++", "-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-w"),
+                *(f"-I{STAND_IN}", f"-isystem{headers}"),
+                f"-isystem{headers / 'torch' / 'csrc' / 'api' / 'include'}",
+                *("-DTORCH_TARGET_VERSION=0x020a000000000000", "-c", source, "-o", made),
+            ],
+            check=True,
+        )
+        return made
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compiled, sources))
+    made = folder / f"libcuda_on_cpu{sysconfig.get_config_var('SHLIB_SUFFIX')}"
+    libraries = [f"-L{of_torch / 'lib'}", "-ltorch_cpu", "-lc10"]
+    subprocess.run(["c++", "-shared", *objects, *libraries, "-o", made], check=True)
+    torch.ops.load_library(made)
+
+
+def on_cpu(op: Op) -> Any:
+    packet, _, overload = op.name.partition(".")
+    return getattr(getattr(emulated, packet), overload or "default")
+
+
+def copied(arguments: Any) -> Any:
+    return tree_map_only(Tensor, Tensor.clone, arguments)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether they are the same, NaNs and the signs of zeros, too."""
+    pairs = zip(tree_leaves(a), tree_leaves(b), strict=True)
+    return all(
+        (x.dtype, x.shape, x.tolist().__repr__()) == (y.dtype, y.shape, y.tolist().__repr__())
+        if isinstance(x, Tensor)
+        else x == y
+        for x, y in pairs
+    )
+
+
+def compare(op: Op, arguments: tuple[Any, ...], **keywords: Any) -> None:
+    theirs = copied(arguments)
+    expected = op.overload(*arguments, **keywords)
+    assert same(on_cpu(op)(*theirs, **keywords), expected)
+    assert same(theirs, arguments)
+
+
+def with_dtypes(ops: list[Op]) -> Any:
+    return pytest.mark.parametrize(
+        ("op", "dtype"),
+        [(op, dtype) for op in ops for dtype in op.dtypes],
+        ids=lambda each: each.name if isinstance(each, Op) else str(each),
+    )
+
+
+@with_dtypes(DENSE + NUMBER + INDEXED)
+def test_op_does_what_it_does_on_the_cpu(op, dtype):
+    compare(op, op.arguments(dtype), **op.keywords)
+
+
+LAYOUTS = {
+    "one": lambda base: base[:1, :1, 0],
+    "long": lambda base: base.flatten()[3:],
+    "transposed": lambda base: base.permute(2, 0, 1),
+    "gaps": lambda base: base[::2, 1:, ::3],
+    "column": lambda base: base[:, 2, 5],
+}
+# Two numbers of a layout at most are equal to a third, in a small integer's range.
+SIZE = (7, 5, 29)
+
+
+def numbers(dtype: torch.dtype, start: int) -> Tensor:
+    values = torch.arange(start, start + 7 * 5 * 29).reshape(SIZE) * 7 % 101
+    return values % 2 == 0 if dtype == torch.bool else values.to(dtype)
+
+
+WITH_OPERANDS = [op for op in DENSE if op.takes_operands]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@with_dtypes(WITH_OPERANDS)
+def test_layouts_are_walked_as_on_the_cpu(op, dtype, layout):
+    count = sum(isinstance(each, Tensor) for each in op.arguments(dtype)) - 1
+    for broadcast in (False, True):
+        target = LAYOUTS[layout](numbers(dtype, 1))
+        others = [LAYOUTS[layout](numbers(dtype, 10 * (k + 2))) for k in range(count)]
+        if broadcast:
+            others = [other[..., :1] for other in others]
+        compare(op, (target, *others))
+
+
+SPECIAL = [0.0, -0.0, 1.0, float("inf"), -float("inf"), float("nan"), 3.5, -2.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("op", WITH_OPERANDS, ids=lambda op: op.name)
+def test_special_numbers_are_those_of_the_cpu(op, dtype):
+    if dtype not in op.dtypes:
+        return
+    count = sum(isinstance(each, Tensor) for each in op.arguments(dtype)) - 1
+    first = torch.tensor(SPECIAL, dtype=dtype).repeat_interleave(len(SPECIAL))
+    others = [torch.tensor(SPECIAL, dtype=dtype).repeat(len(SPECIAL)) for _ in range(count)]
+    compare(op, (first, *others))
+
+
+@pytest.mark.parametrize("alpha", [1, -1, 3])
+@pytest.mark.parametrize("dtype", NUMBERS, ids=str)
+@pytest.mark.parametrize("name", ["add_", "sub_"])
+def test_alpha_scales(name, dtype, alpha):
+    for offset in range(4):  # of words from where they are aligned
+        target, other = numbers(dtype, 3).flatten()[offset:], numbers(dtype, 50).flatten()[1:]
+        expected = target.clone()
+        n = min(len(target), len(other))
+        getattr(emulated, name)(target[:n], other[:n], alpha)
+        getattr(atomics, name)(expected[:n], other[:n], alpha)
+        assert same(target, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_seed_rounds_as_on_the_cpu(dtype):
+    target, other = numbers(dtype, 3).flatten(), torch.full((7 * 5 * 29,), 0.3, dtype=dtype)
+    expected = target.clone()
+    emulated.add_(target, other, 0.37, 5)
+    atomics.add_(expected, other, 0.37, 5)
+    assert same(target, expected)
+
+
+@pytest.mark.parametrize("index_dtype", [torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (8,), (16,), (2, 24)])
+@pytest.mark.parametrize("alpha", [1, 2])
+@pytest.mark.parametrize("dtype", NUMBERS, ids=str)
+def test_rows_that_meet_get_the_sum_of_all(dtype, alpha, shape, index_dtype):
+    index = (torch.arange(100) * 7 % 11 % 6).to(index_dtype)
+    source = (torch.arange(100 * max(1, torch.Size(shape).numel())) % 2).to(dtype)
+    source = source.reshape(100, *shape)
+    for target in (
+        torch.zeros(6, *shape, dtype=dtype),
+        torch.zeros(*reversed((12, *shape)), dtype=dtype).permute(*range(len(shape), -1, -1))[::2],
+    ):
+        expected = target.clone()
+        emulated.index_add_(target, 0, index, source, alpha)
+        atomics.index_add_(expected, 0, index, source, alpha)
+        assert same(target, expected)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_tickets_are_drawn_once(dtype):
+    index = torch.arange(90) % 7 % 3
+    target = torch.zeros(3, dtype=dtype)
+    drawn = emulated.index_fetch_add(target, 0, index, torch.ones(90, dtype=dtype))
+    for row in range(3):
+        count = int((index == row).sum())
+        assert sorted(drawn[index == row].tolist()) == list(range(count))
+        assert target[row] == count
+
+
+@pytest.mark.parametrize("name", ["index_add_", "index_fetch_add", "index_min_", "index_exchange"])
+@pytest.mark.parametrize("shape", [(), (3,), (8,)])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32], ids=str)
+def test_index_that_does_not_fit_is_left_out_and_raised_later(name, shape, dtype):
+    target = torch.full((3, *shape), 5, dtype=dtype)
+    index = torch.tensor([0, 3, 2, -1])
+    getattr(emulated, name)(target, 0, index, torch.ones(4, *shape, dtype=dtype))
+    assert target[1].eq(5).all()
+    assert target[0].ne(5).all()
+    with pytest.raises(
+        RuntimeError, match=rf"^{name}: index must lie in \[0, 3\), got -1 in an ear"
+    ):
+        emulated.load(target)
+    assert emulated.load(target).equal(target)
