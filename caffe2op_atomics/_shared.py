@@ -17,7 +17,9 @@ from torch import Tensor
 
 from . import _named
 from ._arguments import check_dense
-from ._shared_file import Kind
+from ._shared_file import ATOMIC_BOOL, COUNTER, Kind
+
+_CUDA = "cuda"  # for a sharing strategy
 
 _Self = TypeVar("_Self", bound="SharedObject")
 
@@ -40,7 +42,7 @@ def given_memory(kind: Kind, tensor: Tensor) -> Tensor:
     numels = sorted({1, kind.count}) if kind.dtype == torch.int64 else [kind.count]
     wanted = " or ".join(map(str, numels))
     rules = [
-        (tensor.device.type == "cpu", "be on cpu", tensor.device),
+        (tensor.device.type == "cpu" or on_gpu(kind, tensor), "be on cpu", tensor.device),
         (tensor.dtype == kind.dtype, f"have dtype {_name(kind.dtype)}", _name(tensor.dtype)),
         (
             tensor.numel() in numels and tensor.is_contiguous(),
@@ -60,6 +62,16 @@ def given_memory(kind: Kind, tensor: Tensor) -> Tensor:
     return tensor.detach()
 
 
+def on_gpu(kind: Kind, tensor: object) -> bool:
+    """Return whether an object of this kind can live there, on a GPU."""
+    return (
+        kind in (COUNTER, ATOMIC_BOOL)
+        and isinstance(tensor, Tensor)
+        and tensor.is_cuda
+        and torch._C._dispatch_has_kernel_for_dispatch_key("atomics::store_.int", "CUDA")
+    )
+
+
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
@@ -67,8 +79,11 @@ def _name(dtype: torch.dtype) -> str:
 def strategy_of(tensor: Tensor) -> str | None:
     """Return the sharing strategy that the memory was made under, None if by torch.from_file.
 
-    torch does not tell: under file_system its memory starts behind a header of 64 bytes.
+    torch does not tell: under file_system its memory starts behind a header of 64 bytes. That of a
+    GPU has none, and is sent by CUDA.
     """
+    if tensor.is_cuda:
+        return _CUDA
     storage = tensor.untyped_storage()
     if storage.filename is not None:
         return None
@@ -82,6 +97,8 @@ def check_strategy(name: str, made_under: str | None) -> None:
         RuntimeError: if it was made under another sharing strategy, or by torch.from_file.
     """
     strategy = torch.multiprocessing.get_sharing_strategy()
+    if made_under == _CUDA:
+        return
     if made_under is None:
         raise RuntimeError(
             f"{name}: memory must be torch's shared memory to be sent, got a file that was mapped "

@@ -122,19 +122,19 @@ class CounterCell(_Bound):
 
     def next(self) -> int:
         """Add 1 and return the value before: a ticket that nobody else gets."""
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.next_ticket(self)
         return int(_fetch_add(self._word(), 1))
 
     def fetch_add(self, n: int, /) -> int:
         """Add ``n`` and return the value before."""
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.fetch_add(self, n)
         return int(_fetch_add(self._word(), _int64(n)))
 
     def fetch_sub(self, n: int, /) -> int:
         """Subtract ``n`` and return the value before."""
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.fetch_sub(self, n)
         return int(_fetch_sub(self._word(), _int64(n)))
 
@@ -147,7 +147,7 @@ class CounterCell(_Bound):
         return self
 
     def _load(self) -> int:
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.load(self)
         return int(_load(self._word()))
 
@@ -169,19 +169,19 @@ class FlagCell(_Bound):
 
     def set(self) -> None:
         """Make the flag true, and wake who waits."""
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.set_flag(self)
         _set(self._now(), _TRUE)
 
     def clear(self) -> None:
         """Make the flag false."""
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.clear_flag(self)
         _store(self._now(), 0)
 
     def is_set(self) -> bool:
         """Return whether the flag is true."""
-        if torch.compiler.is_dynamo_compiling():
+        if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.is_set(self)
         return bool(_load(self._now()))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from . import _handles, _named
 from ._arguments import errors_of
 from ._cells import FlagCell
-from ._shared import SharedObject
+from ._shared import SharedObject, on_gpu
 from ._shared_file import ATOMIC_BOOL
 
 _store = torch.ops.atomics.store_.int
@@ -34,7 +34,8 @@ class AtomicBool(FlagCell, SharedObject):
         name: attach to the flag of this name, **which stays as it is**, or create it if there is
             none: for processes of one user on one host that have no common parent. It stays in
             /dev/shm until :meth:`unlink`.
-        tensor: shared memory for the flag, whose value is kept: an int32 of one element.
+        tensor: shared memory for the flag, whose value is kept: an int32 of one element. Or one on
+            a GPU (docs/cuda.md), where conditions that are tensors have to be, too.
 
     Raises:
         TypeError, ValueError: if a condition is neither a bool nor a tensor, or a timeout not a
@@ -53,6 +54,14 @@ class AtomicBool(FlagCell, SharedObject):
     """
 
     _kind = ATOMIC_BOOL
+
+    def __new__(cls, *, name: str | None = None, tensor: Tensor | None = None) -> AtomicBool:
+        """Make one of the class for where the memory is."""
+        if cls is AtomicBool and on_gpu(cls._kind, tensor):
+            from ._gpu import GpuFlag
+
+            return super().__new__(GpuFlag)
+        return super().__new__(cls)
 
     def __init__(self, *, name: str | None = None, tensor: Tensor | None = None) -> None:
         self._obtain(name, tensor, lambda memory: _store(memory, 0))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import _handles, _named
 from ._cells import CounterCell
-from ._shared import SharedObject
+from ._shared import SharedObject, on_gpu
 from ._shared_file import COUNTER
 
 _store = torch.ops.atomics.store_.int
@@ -34,7 +34,7 @@ class Counter(CounterCell, SharedObject):
             common parent. It stays in /dev/shm until :meth:`unlink`.
         tensor: shared memory to count in, whose value is kept: an int64 of one element, where
             wait_until looks every millisecond because nobody wakes it, or the eight zeros of a
-            line of its own.
+            line of its own. Or one on a GPU (docs/cuda.md).
 
     Raises:
         TypeError: if a number is not an integer, or ``tensor`` is not given alone.
@@ -56,6 +56,16 @@ class Counter(CounterCell, SharedObject):
     """
 
     _kind = COUNTER
+
+    def __new__(
+        cls, initial: int = 0, *, name: str | None = None, tensor: Tensor | None = None
+    ) -> Counter:
+        """Make one of the class for where the memory is."""
+        if cls is Counter and on_gpu(cls._kind, tensor):
+            from ._gpu import GpuCounter
+
+            return super().__new__(GpuCounter)
+        return super().__new__(cls)
 
     def __init__(
         self, initial: int = 0, *, name: str | None = None, tensor: Tensor | None = None
