@@ -32,12 +32,10 @@ class Launch {
   template <class... Params, class... Args>
   void operator()(void (*kernel)(Params...), int64_t threads, Args&&... args) const {
     const int64_t blocks = std::min((threads + kThreads - 1) / kThreads, most_blocks(op_, device_));
-    const cudaLaunchConfig_t config{
-        .gridDim = {static_cast<unsigned>(blocks)},
-        .blockDim = {kThreads},
-        .dynamicSmemBytes = 0,
-        .stream = stream_,
-    };
+    cudaLaunchConfig_t config{};
+    config.gridDim.x = static_cast<unsigned>(blocks);
+    config.blockDim.x = kThreads;
+    config.stream = stream_;
     check_cuda(op_, cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...));
   }
 
