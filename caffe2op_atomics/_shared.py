@@ -68,8 +68,13 @@ def on_gpu(kind: Kind, tensor: object) -> bool:
         kind in (COUNTER, ATOMIC_BOOL)
         and isinstance(tensor, Tensor)
         and tensor.is_cuda
-        and torch._C._dispatch_has_kernel_for_dispatch_key("atomics::store_.int", "CUDA")
+        and has_gpu_kernels()
     )
+
+
+def has_gpu_kernels() -> bool:
+    """Return whether the kernels for CUDA were built and loaded."""
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key("atomics::store_.int", "CUDA"))
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -30,6 +30,7 @@ class Plan:
     bank: Tensor
     steps: Tensor
     moments: dict[str, list[Tensor]]
+    lock_free: bool  # of parameters on a GPU, which has no locks
 
     def parts(self, grads: Sequence[Tensor | None]) -> Iterator[tuple[Plan, list[Tensor]]]:
         """Give those that have gradients: dense neighbours together, sparse ones alone."""
@@ -94,6 +95,7 @@ class Memory:
                     self.bank,
                     self.steps[number:end],
                     views,
+                    lock_free=any(param.is_cuda for param in params),
                 )
             )
             number, cell = end, last

@@ -144,6 +144,11 @@ class SharedOptimizer(SharedState):
     def _copy(self, out: Sequence[Tensor], source: Sequence[Tensor]) -> None:
         self._check_not_moved()
         memory = self._memory
+        if any(plan.lock_free for plan in self._plans):
+            with torch.no_grad():
+                for to, each in zip(out, source, strict=True):
+                    to.copy_(each)
+            return
         _ops.guarded_copy_.default([memory.bank], self._params, memory.first, out, source)
 
     # Checkpoints.

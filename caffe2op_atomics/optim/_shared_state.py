@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import _guarded_memory, _owners
-from .._shared import check_strategy, strategy_of
+from .._shared import check_strategy, has_gpu_kernels, strategy_of
 from ._check import check_params
 from ._memory import Memory, Plan, new_memory
 
@@ -22,6 +22,7 @@ class SharedState(torch.optim.Optimizer):
     """The shared memory of an optimizer, and its way to other processes."""
 
     _SHARED: ClassVar[tuple[str, ...]]  # the options that are shared
+    _TAKES_GPU: ClassVar[bool] = False  # without moments
 
     _memory: Memory
     _claim: _owners.Claim
@@ -54,7 +55,8 @@ class SharedState(torch.optim.Optimizer):
         self._step_supports_amp_scaling = False  # fused or not: GradScaler has to unscale
         groups = self.param_groups
         params = [param for group in groups for param in group["params"]]
-        check_params(type(self).__name__, groups, params)
+        gpu = self._TAKES_GPU and has_gpu_kernels() and not any(map(self._moments, groups))
+        check_params(type(self).__name__, groups, params, gpu)
         claim = _owners.claim(self, params)
         if isinstance(claim, str):
             raise RuntimeError(
