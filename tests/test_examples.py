@@ -38,6 +38,14 @@ def test_word_counts(options, tmp_path):
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
+def test_multi_gpu_aggregate(options):
+    """On the CPU, where there is no GPU."""
+    out = run("examples/multi_gpu_aggregate.py", "--steps", "100", *options)
+    assert "Of the atomic additions, none is missing." in out
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("options", [(), ("--start-method", "spawn")])
 def test_killed_holder(options, tmp_path):
     out = run("examples/killed_holder.py", "--out", str(tmp_path), *options)
     assert "OwnerDiedError" in out
