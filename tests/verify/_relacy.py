@@ -135,9 +135,9 @@ PART = Part(
     name="relacy",
     title="Interleavings of threads",
     about=(
-        "The loops of updates and waits are templates on their atomics (`csrc/cas_loop.h`, "
-        "`ref.h`, `wait_loop.h`, `handle_slot.h`, `csrc/sleepers.h`). Here the same code runs "
-        "on those of [Relacy](https://github.com/dvyukov/relacy), which tries every "
+        "The loops of updates and waits are templates on their atomics (`cas_loop.h`, "
+        "`ref.h`, `sleepers.h`, `cpu/wait_loop.h` and `cpu/handle_slot.h` in `csrc/`). Here the "
+        "same code runs on those of [Relacy](https://github.com/dvyukov/relacy), which tries every "
         "interleaving of the threads up to a number of preemptions, and every value that a load "
         "may see by the C++ memory model. A sleep has no end but a wake-up there, so that a "
         "lost one is a deadlock. Each mistake that was put there has to be found."

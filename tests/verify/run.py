@@ -57,7 +57,7 @@ def main() -> int:
     if arguments.only and arguments.write and _versions() not in page:
         parser.error(f"--write must be of all parts, or with what the page has: {_versions()}")
 
-    sections = {}
+    sections: dict[str, str] = {}
     failed = False
     for part in PARTS:
         if arguments.only and part.name not in arguments.only:
@@ -65,16 +65,16 @@ def main() -> int:
         print(f"{part.name} ...", file=sys.stderr, flush=True)
         missing = part.missing()
         if missing:
-            sections[part] = _heading(part) + f"Not run here: needs {', '.join(missing)}.\n"
+            sections[part.name] = _heading(part) + f"Not run here: needs {', '.join(missing)}.\n"
         else:
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
                 results = part.run(Path(folder), arguments.seconds)
             failed = failed or not all(result.as_expected for result in results)
-            sections[part] = _heading(part) + _table(results, time.monotonic() - began)
-        print(sections[part], flush=True)
+            sections[part.name] = _heading(part) + _table(results, time.monotonic() - began)
+        print(sections[part.name], flush=True)
     if arguments.write:
-        written = [sections.get(part) or _section(page, part) for part in PARTS]
+        written = [sections.get(part.name) or _section(page, part) for part in PARTS]
         PAGE.write_text("\n".join([_introduction(), *written]))
     return int(failed)
 
