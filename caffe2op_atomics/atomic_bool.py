@@ -55,15 +55,11 @@ class AtomicBool(FlagCell, SharedObject):
 
     _kind = ATOMIC_BOOL
 
-    def __new__(cls, *, name: str | None = None, tensor: Tensor | None = None) -> AtomicBool:
-        """Make one of the class for where the memory is."""
-        if cls is AtomicBool and on_gpu(cls._kind, tensor):
+    def __init__(self, *, name: str | None = None, tensor: Tensor | None = None) -> None:
+        if type(self) is AtomicBool and on_gpu(self._kind, tensor):
             from ._gpu import GpuFlag
 
-            return super().__new__(GpuFlag)
-        return super().__new__(cls)
-
-    def __init__(self, *, name: str | None = None, tensor: Tensor | None = None) -> None:
+            self.__class__ = GpuFlag
         self._obtain(name, tensor, lambda memory: _store(memory, 0))
 
     def _adopt(self, tensor: Tensor, file: _named.NamedFile | None = None) -> None:

@@ -57,16 +57,6 @@ class Counter(CounterCell, SharedObject):
 
     _kind = COUNTER
 
-    def __new__(
-        cls, initial: int = 0, *, name: str | None = None, tensor: Tensor | None = None
-    ) -> Counter:
-        """Make one of the class for where the memory is."""
-        if cls is Counter and on_gpu(cls._kind, tensor):
-            from ._gpu import GpuCounter
-
-            return super().__new__(GpuCounter)
-        return super().__new__(cls)
-
     def __init__(
         self, initial: int = 0, *, name: str | None = None, tensor: Tensor | None = None
     ) -> None:
@@ -77,6 +67,10 @@ class Counter(CounterCell, SharedObject):
             raise OverflowError(f"Counter: a number must fit in int64, got {initial}")
         if tensor is not None and initial != 0:
             raise TypeError(f"Counter: initial must not be given with tensor, got {initial}")
+        if type(self) is Counter and on_gpu(self._kind, tensor):
+            from ._gpu import GpuCounter
+
+            self.__class__ = GpuCounter
         self._obtain(name, tensor, lambda memory: _store(memory[:1], initial))
 
     def _adopt(self, tensor: Tensor, file: _named.NamedFile | None = None) -> None:

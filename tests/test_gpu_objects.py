@@ -13,20 +13,20 @@ pytestmark = pytest.mark.usefixtures("device")
 
 
 @pytest.fixture
-def counter(device: str) -> Counter:
-    tensor = torch.zeros(1, dtype=torch.int64)
+def counter(device: str, monkeypatch: pytest.MonkeyPatch) -> Counter:
+    tensor = torch.zeros(1, dtype=torch.int64).share_memory_()
     if device == "cpu":
-        return GpuCounter(tensor=tensor.share_memory_())
+        monkeypatch.setattr("caffe2op_atomics.counter.on_gpu", lambda *_: True)
     made = Counter(tensor=tensor)
     assert type(made) is GpuCounter
     return made
 
 
 @pytest.fixture
-def flag(device: str) -> AtomicBool:
-    tensor = torch.zeros(1, dtype=torch.int32)
+def flag(device: str, monkeypatch: pytest.MonkeyPatch) -> AtomicBool:
+    tensor = torch.zeros(1, dtype=torch.int32).share_memory_()
     if device == "cpu":
-        return GpuFlag(tensor=tensor.share_memory_())
+        monkeypatch.setattr("caffe2op_atomics.atomic_bool.on_gpu", lambda *_: True)
     made = AtomicBool(tensor=tensor)
     assert type(made) is GpuFlag
     return made
