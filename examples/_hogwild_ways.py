@@ -92,6 +92,7 @@ class Guarded(Way):
         super().__init__(weights, rate, start_method)
         self._optimizer = atomics.optim.SGD(self._weights, lr=rate)
         self._entries = [atomics.GuardedTensor(entries) for entries in self.ledger]
+        self._ones = [torch.ones((), dtype=torch.int32)] * len(self._entries)
         self._tickets = atomics.Counter()
         self._steps = atomics.Counter()
 
@@ -101,8 +102,7 @@ class Guarded(Way):
     def update(self, gradients: Sequence[Tensor]) -> None:
         # As a list, because threads share the weights' grad; processes may call backward().
         self._optimizer.step(grads=gradients)
-        for entries in self._entries:
-            entries.add_(1)
+        atomics.foreach_add_(self._entries, self._ones)
         self._steps += 1
 
     def steps(self) -> int:
