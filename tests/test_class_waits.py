@@ -13,10 +13,10 @@ import time
 import pytest
 import torch
 import torch.multiprocessing as mp
-from support import TIMEOUT, run_processes, run_threads
+from support import ONLY_FAST, TIMEOUT, run_processes, run_threads
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex
-from caffe2op_atomics._cells import WHY_SLOW, CounterCell, FlagCell, MutexCell
+from caffe2op_atomics._cells import CounterCell, FlagCell, MutexCell
 
 ops = torch.ops.atomics
 
@@ -258,7 +258,7 @@ def test_other_threads_run_while_one_waits():
     assert run_threads(3, work)[:2] == [True, True]
 
 
-@pytest.mark.skipif(WHY_SLOW is not None, reason="of the fast path")
+@ONLY_FAST
 def test_signatures_and_docs_of_the_fast_path_are_shown():
     assert str(inspect.signature(Counter.wait_until)) == "(self, /, n, timeout=None)"
     assert str(inspect.signature(AtomicBool.wait)) == "(self, /, timeout=None)"
