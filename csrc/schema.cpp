@@ -111,6 +111,9 @@ STABLE_TORCH_LIBRARY(atomics, m) {
       "guarded_exchange(Tensor(a!) mutex, Tensor(b!) target, Tensor other, int first=0)"
       " -> Tensor");
   m.def(
+      "guarded_rebase_(Tensor(a!) mutex, Tensor(b!) target, Tensor seen, Tensor fresh,"
+      " int first=0) -> ()");
+  m.def(
       "guarded_index_add_(Tensor(a!) mutex, Tensor(b!) target, int dim, Tensor index,"
       " Tensor source, float alpha=1, int first=0) -> ()");
   m.def(

@@ -231,6 +231,11 @@ GUARDED = [
     Op("guarded_exchange", lambda d: (_ops.create_mutex(2), matrix(d), row(d))),
     Op("guarded_add_", lambda d: (_ops.create_mutex(2), matrix(d), row(d)), NUMBERS),
     Op(
+        "guarded_rebase_",
+        lambda d: (_ops.create_mutex(2), matrix(d), row(d), matrix(d)),
+        NUMBERS,
+    ),
+    Op(
         "guarded_index_add_",
         lambda d: (
             _ops.create_mutex(2),

@@ -101,6 +101,29 @@ def test_alpha_scales_other(alpha, dtype):
     assert torch.equal(target, expected)
 
 
+@numbers
+@places
+def test_rebase_replaces_what_was_seen_and_moves_what_has_changed(place, dtype):
+    target, base = target_in(place, dtype)
+    seen, fresh = target.clone(), other_like(target)
+    bank = atomics.create_mutex(5)
+    ops.guarded_add_(bank, target[..., :1] if target.dim() else target, 3)
+    moved = target != seen
+    expected = expect(target, base, torch.where(moved, target + (fresh - seen), fresh))
+    assert ops.guarded_rebase_(bank, target, seen, fresh) is target
+    assert torch.equal(base, expected)
+
+
+def test_rebase_compares_and_copies_bits():
+    """What is written is what was given, where a sum would have been rounded or made a NaN."""
+    seen = torch.tensor([torch.nan, torch.inf, 0.0, 1e8, 1.0, 0.0])
+    target = seen.clone()
+    target[-1] = -0.0
+    fresh = torch.tensor([1.0, 2.0, -0.0, 0.1, torch.nan, 5.0])
+    ops.guarded_rebase_(atomics.create_mutex(), target, seen, fresh)
+    assert torch.equal(target.view(torch.int32), fresh.view(torch.int32))
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (5000, 1), (1, 7), (5000, 7)])
 def test_other_broadcasts(shape):
     target, other = torch.zeros(5000, 7), torch.rand(shape)

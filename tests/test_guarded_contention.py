@@ -120,6 +120,20 @@ def test_exchange_takes_each_summand_once(n):
     assert taken.any()
 
 
+def test_rebase_keeps_what_was_added_since():
+    target, bank, calls = shared(LENGTH), atomics.create_mutex(3), 400
+
+    def work(rank: int) -> None:
+        if rank:
+            return add(rank, bank, target, calls)
+        for _ in range(calls):
+            seen = ops.guarded_load(bank, target)
+            ops.guarded_rebase_(bank, target, seen, seen + 1)
+
+    run_threads(WORKERS, work)
+    assert target.eq(WORKERS * calls).all()
+
+
 def test_store_replaces_a_stripe_at_once():
     target, bank = shared(LENGTH, dtype=I64), atomics.create_mutex(16)
 

@@ -50,6 +50,11 @@ def exchange(bank: Tensor, target: Tensor) -> Callable[[], None]:
     return lambda: ops.guarded_exchange(bank, target, next(versions))
 
 
+def rebase(bank: Tensor, target: Tensor) -> Callable[[], None]:
+    seen = torch.full_like(target, -1)  # which is nowhere
+    return lambda: ops.guarded_rebase_(bank, target, seen, 0)
+
+
 def copy(bank: Tensor, target: Tensor) -> Callable[[], None]:
     versions = (torch.full_like(target, k) for k in itertools.count(1))
     return lambda: ops.guarded_copy_([bank], [target], [0], [target], [next(versions)])
@@ -62,6 +67,7 @@ CASES = {
     "store": (store, (LENGTH,), F32),
     "exchange": (exchange, (LENGTH,), F32),
     "copy": (copy, (LENGTH,), F32),
+    "rebase": (rebase, (LENGTH,), F32),
     "summed integers": (add_rows, (60_000,), torch.int32),
     "rows that cross": (add_rows, (1600, 100), F32),
 }

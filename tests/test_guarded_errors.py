@@ -30,6 +30,7 @@ from caffe2op_atomics import ops
 atomics = torch.ops.atomics
 
 F32 = torch.float32
+READ = ("index", "other", "seen", "fresh", "source", "grads")  # and not written to
 INDEXED = [op for op in GUARDED if "index" in op.name]
 ON_LISTS = [op for op in FUSED if op not in INDEXED]
 each_op = pytest.mark.parametrize("op", GUARDED, ids=lambda op: op.name)
@@ -79,7 +80,7 @@ def test_tensor_whose_storage_shrank_is_refused_by_its_name(op):
 @each_op
 def test_tensor_on_another_device_is_refused_by_its_name(op):
     """torch calls the Meta kernel then, which must not pass it for a trace."""
-    likes = {"index": "target", "other": "target"}
+    likes = dict.fromkeys(("index", "other", "seen", "fresh"), "target")
     if op in INDEXED:
         likes["source"] = "target"
     for name, tensor, put in each_tensor(op, op.arguments(F32)):
@@ -130,8 +131,8 @@ def test_operand_that_shares_memory_with_target_is_refused(op, position, name):
 @each_op
 def test_what_overlaps_itself_is_refused(op):
     for name, tensor, put in each_tensor(op, op.arguments(F32)):
-        if name in ("index", "other", "source", "grads", "steps"):
-            continue  # is only read, or has one dimension
+        if name in READ or name == "steps":  # which has one dimension
+            continue
         if op.name == "guarded_load" or (op.name == "guarded_copy_" and name == "target"):
             continue
         wide = torch.zeros(1, 3).expand(tensor.shape)
@@ -191,8 +192,7 @@ def test_what_lies_in_the_mutex_is_refused(op):
     bank = atomics.create_mutex(3)
     rule = "must not share memory with mutex, got an overlapping tensor"
     for name, tensor, put in each_tensor(op, with_mutex(op, bank)):
-        is_read = name in ("index", "other", "source", "grads")
-        if is_read or (op.name, name) == ("guarded_copy_", "target"):
+        if name in READ or (op.name, name) == ("guarded_copy_", "target"):
             continue
         inside = bank.view(-1)[: tensor.nbytes].view(tensor.dtype).view(tensor.shape)
         refuse(op, put(inside), f"{name} {rule}")

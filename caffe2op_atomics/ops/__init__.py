@@ -67,6 +67,7 @@ from .guarded import (
     guarded_exchange,
     guarded_index_add_,
     guarded_load,
+    guarded_rebase_,
     guarded_store_,
 )
 from .handles import (
@@ -114,6 +115,7 @@ __all__ = [
     "guarded_index_adagrad_",
     "guarded_index_add_",
     "guarded_load",
+    "guarded_rebase_",
     "guarded_sgd_",
     "guarded_store_",
     "handle",

@@ -106,6 +106,37 @@ def guarded_exchange(
     return _default.guarded_exchange(mutex, target, value, first)
 
 
+def guarded_rebase_(
+    mutex: Tensor,
+    target: Tensor,
+    seen: Tensor | Number,
+    fresh: Tensor | Number,
+    first: int = 0,
+) -> Tensor:
+    """Put ``fresh`` in the place of ``seen``, keep what was added since, and return ``target``.
+
+    An element that still has the bits of ``seen`` gets those of ``fresh``; to any other one
+    ``fresh - seen`` is added. Replaces a value that was calculated from a copy, while others add.
+
+    Args:
+        mutex: a bank, see :mod:`caffe2op_atomics.ops.guarded`.
+        target: of any dtype but bool.
+        seen: a number, or of target's dtype; broadcasts to target's shape.
+        fresh: a number, or of target's dtype; broadcasts to target's shape.
+        first: the mutex of the first byte of target's storage.
+
+    Example:
+        >>> target, bank = torch.tensor([5, 6]), torch.ops.atomics.create_mutex()
+        >>> seen = guarded_load(bank, target)
+        >>> guarded_rebase_(bank, guarded_add_(bank, target, torch.tensor([0, 1])), seen, 10)
+        tensor([10, 11])
+    """
+    before = operand("guarded_rebase_", "seen", seen, target)
+    after = operand("guarded_rebase_", "fresh", fresh, target)
+    _default.guarded_rebase_(mutex, target, before, after, first)
+    return target
+
+
 def guarded_index_add_(
     mutex: Tensor,
     target: Tensor,

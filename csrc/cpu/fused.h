@@ -41,31 +41,22 @@ void check_without(const char* op, const char* option, const char* name,
 // Counts a step of parameter `k`, and gives its number, from 1 on.
 int64_t next_step(const View& steps, size_t k);
 
+// One moment for each number.
+template <class M, size_t>
+using AlwaysMoment = M;
+
 // Applies `step` to the elements of runs: parameters, gradients, states.
 template <class T, class Step>
 void step_run(const std::array<char*, Step::kStates + 2>& at,
               const std::array<int64_t, Step::kStates + 2>& bytes, int64_t n, const Step& step) {
   using M = Moment<T>;
   [&]<size_t... k>(std::index_sequence<k...>) {
-    const auto apply = [=](T& param, T grad, auto&... state) __attribute__((always_inline)) {
-      M value = widened(param);
-      step(value, widened(grad), state...);
-      param = narrowed<T>(value);
-    };
-    if (bytes[0] == sizeof(T) && bytes[1] == sizeof(T) && ((bytes[k + 2] == sizeof(M)) && ...)) {
-      auto* const params = &as<T>(at[0]);
-      const auto* const grads = &as<T>(at[1]);
-      const std::array<M*, Step::kStates> states{&as<M>(at[k + 2])...};
-      vectorised([=]() __attribute__((always_inline)) {
-#pragma GCC ivdep
-        for (int64_t i = 0; i < n; ++i) apply(params[i], grads[i], states[k][i]...);
-      });
-    } else {
-      for (int64_t i = 0; i < n; ++i) {
-        apply(as<T>(at[0] + i * bytes[0]), as<T>(at[1] + i * bytes[1]),
-              as<M>(at[k + 2] + i * bytes[k + 2])...);
-      }
-    }
+    for_each_of<T, T, AlwaysMoment<M, k>...>(
+        at, bytes, n, [=](T& param, T grad, auto&... state) __attribute__((always_inline)) {
+          M value = widened(param);
+          step(value, widened(grad), state...);
+          param = narrowed<T>(value);
+        });
   }(std::make_index_sequence<Step::kStates>{});
 }
 

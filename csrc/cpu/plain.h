@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "../ops/cell.h"
 #include "../small_float.h"
@@ -55,6 +57,23 @@ void for_each_plain(const std::array<char*, 2>& at, const std::array<int64_t, 2>
       visit(as<C>(at[0] + i * step[0]), as<Other>(at[1] + i * step[1]));
     }
   }
+}
+
+// The same for runs of elements of the types `Cs`; the first is what changes.
+template <class... Cs, class Visit>
+void for_each_of(const std::array<char*, sizeof...(Cs)>& at,
+                 const std::array<int64_t, sizeof...(Cs)>& step, int64_t n, Visit visit) {
+  [&]<size_t... k>(std::index_sequence<k...>) {
+    if (((step[k] == sizeof(Cs)) && ...)) {
+      const std::tuple<Cs*...> runs{&as<Cs>(at[k])...};
+      vectorised([=]() __attribute__((always_inline)) {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < n; ++i) visit(std::get<k>(runs)[i]...);
+      });
+    } else {
+      for (int64_t i = 0; i < n; ++i) visit(as<Cs>(at[k] + i * step[k])...);
+    }
+  }(std::index_sequence_for<Cs...>{});
 }
 
 }  // namespace atomics::cpu

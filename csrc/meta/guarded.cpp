@@ -51,6 +51,18 @@ struct GuardedExchangeShape {
   }
 };
 
+struct GuardedRebaseShape {
+  static constexpr const char* kName = "guarded_rebase_";
+  static std::string name() { return kName; }
+  static void call(const Tensor& mutex, const Tensor& target, const Tensor& seen,
+                   const Tensor& fresh, int64_t) {
+    check_target(kName, mutex, target);
+    check_dtype(kName, "target", target.scalar_type(), TypesOf<Add>{});
+    check_operand(kName, target, "seen", seen);
+    check_operand(kName, target, "fresh", fresh);
+  }
+};
+
 struct GuardedIndexAddShape {
   static constexpr const char* kName = "guarded_index_add_";
   static std::string name() { return kName; }
@@ -149,7 +161,7 @@ struct GuardedAdamShape {
 };
 
 using Shapes = TypeList<GuardedAddShape, GuardedLoadShape, GuardedStoreShape, GuardedExchangeShape,
-                        GuardedIndexAddShape, GuardedCopyShape, GuardedSgdShape,
+                        GuardedRebaseShape, GuardedIndexAddShape, GuardedCopyShape, GuardedSgdShape,
                         GuardedAdagradShape, GuardedIndexAdagradShape, GuardedAdamShape>;
 
 }  // namespace

@@ -70,6 +70,7 @@ def guarded(target: Tensor, bank: Tensor) -> list[Case]:
         "guarded_store_": (bank, target, like),
         "guarded_exchange": (bank, target, like),
         "guarded_add_": (bank, target, like),
+        "guarded_rebase_": (bank, target, like, like),
         "guarded_index_add_": (bank, target, 0, index, like),
         "guarded_copy_": ([bank], [target], [0], [target], [like]),
     }
