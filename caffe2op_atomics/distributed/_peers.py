@@ -1,0 +1,104 @@
+"""The ranks of a process group, and the collectives between them that a replica needs.
+
+They run in a process group of the replica's own, beside the given one: what the training program
+does in its groups meanwhile is not mixed with it, and all of it ends within the replica's timeout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._C._distributed_c10d import PrefixStore, Store
+
+_made: Counter[str] = Counter()  # groups of our own, for each given one
+
+
+class ReplicaError(RuntimeError):
+    """A rank of a replica died, does not answer, or gave up: the others have to stop, too."""
+
+
+class Peers:
+    """All ranks of ``group``, each of which has to make it; None stands for the default group."""
+
+    def __init__(self, group: dist.ProcessGroup | None, timeout: float) -> None:
+        if not dist.is_initialized():
+            raise RuntimeError(
+                "Replica: torch.distributed must be initialised, got no process group "
+                "(init_process_group)"
+            )
+        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+        if self.rank < 0:
+            raise RuntimeError("Replica: group must have this rank in it, got one without")
+        backends = dist.get_backend_config(group)
+        self.device, own = _device_and_backend(backends)
+        name = "" if group is None else group.group_name
+        store = PrefixStore(
+            f"atomics/replica/{name}/{_made[name]}", dist.distributed_c10d._get_default_store()
+        )
+        _made[name] += 1
+        self._timeout = datetime.timedelta(seconds=timeout)
+        with self._in_time():
+            self._group = own(store, self.rank, self.size, self._timeout)
+
+    def all_reduce(self, tensor: Tensor) -> Any:
+        """Begin to sum a tensor of this device over all ranks, in place."""
+        with self._in_time():
+            return self._group.allreduce([tensor])
+
+    def all_to_all(self, out: Tensor, tensor: Tensor) -> Any:
+        """Begin to send the k-th of ``size`` equal parts of a tensor to rank k."""
+        with self._in_time():
+            return self._group.alltoall_base(out, tensor, [], [])
+
+    def all_gather(self, out: Tensor, tensor: Tensor) -> Any:
+        """Begin to gather the tensors of all ranks."""
+        with self._in_time():
+            return self._group._allgather_base(out, tensor)
+
+    def broadcast(self, tensor: Tensor, root: int) -> Any:
+        """Begin to write the tensor of rank ``root`` into those of the others."""
+        options = dist.BroadcastOptions()
+        options.rootRank = root
+        with self._in_time():
+            return self._group.broadcast([tensor], options)
+
+    def wait(self, work: Any) -> None:
+        """Wait until a collective is done.
+
+        Raises:
+            ReplicaError: if it failed or took longer than the timeout.
+        """
+        with self._in_time():
+            work.wait(self._timeout)
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # of torch, DistError too
+            seconds = self._timeout.total_seconds()
+            got = str(error).strip().partition("\n")[0]
+            raise ReplicaError(
+                f"Replica: every rank must answer within {seconds:g} s, got: {got}"
+            ) from error
+
+
+def _device_and_backend(backends: str) -> tuple[torch.device, Any]:
+    if "gloo" in backends:
+        return torch.device("cpu"), dist.ProcessGroupGloo
+    if "nccl" in backends:
+        return torch.device("cuda", torch.cuda.current_device()), _nccl
+    raise RuntimeError(f"Replica: group must have the backend gloo or nccl, got {backends}")
+
+
+def _nccl(store: Store, rank: int, size: int, timeout: datetime.timedelta) -> Any:
+    options = dist.ProcessGroupNCCL.Options()
+    options._timeout = timeout
+    return dist.ProcessGroupNCCL(store, rank, size, options)

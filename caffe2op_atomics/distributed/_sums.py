@@ -1,0 +1,78 @@
+"""The sum of what all ranks have changed in a bucket: whole, or compressed to bfloat16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._peers import Peers
+
+
+class Sum:
+    """Sums a bucket with an all-reduce."""
+
+    def __init__(self, peers: Peers, like: Tensor) -> None:
+        self._peers = peers
+        # What the collective runs on: the bucket itself, or its copy on a GPU.
+        self._there = None if peers.device.type == "cpu" else like.to(peers.device)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a part of the earlier sums was not sent yet."""
+        return False
+
+    def begin(self, delta: Tensor) -> None:
+        """Begin to sum ``delta`` over all ranks; it must stay until ``end`` and is written to."""
+        self._delta = delta
+        there = delta if self._there is None else self._there.copy_(delta)
+        self._work = self._peers.all_reduce(there)
+
+    def end(self) -> tuple[Tensor, Tensor | None]:
+        """Wait for the sum, and return it, and what of this rank's part is not in it."""
+        self._peers.wait(self._work)
+        if self._there is not None:
+            self._delta.copy_(self._there)
+        return self._delta, None
+
+
+class CompressedSum:
+    """Sums a bucket as bfloat16, in half the bytes, with error feedback.
+
+    Each rank sums a part of the bucket, in full precision, and sends the sum to all. What bfloat16
+    rounds away stays where it was rounded and goes into the next sum: nothing is lost. (Seide et
+    al., 1-bit stochastic gradient descent, Interspeech 2014; Tang et al., DoubleSqueeze, ICML 2019,
+    for the second rounding.)
+    """
+
+    def __init__(self, peers: Peers, like: Tensor) -> None:
+        self._peers = peers
+        part = -(-like.numel() // peers.size)
+        device = peers.device
+        self._sent = torch.zeros(peers.size, part, dtype=torch.bfloat16, device=device)
+        self._received = torch.zeros_like(self._sent)
+        self._owed = torch.zeros(part, dtype=like.dtype, device=device)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a part of the earlier sums was not sent yet."""
+        return bool(self._owed.any())
+
+    def begin(self, delta: Tensor) -> None:
+        """Begin to sum ``delta`` over all ranks; it must stay until ``end`` and is written to."""
+        self._delta = delta
+        sent = self._sent.view(-1)[: delta.numel()]
+        sent.copy_(delta)
+        self._delta.sub_(sent.to(delta.device, delta.dtype))
+        self._work: Any = self._peers.all_to_all(self._received, self._sent)
+
+    def end(self) -> tuple[Tensor, Tensor | None]:
+        """Wait for the sum, and return it, and what of this rank's part is not in it."""
+        self._peers.wait(self._work)
+        total = self._received.to(self._owed.dtype).sum(0).add_(self._owed)
+        rounded = total.to(torch.bfloat16)
+        self._peers.wait(self._peers.all_gather(self._sent, rounded.view(1, -1)))
+        self._owed = total.sub_(rounded)
+        whole = self._sent.view(-1)[: self._delta.numel()].to(self._delta.device, self._delta.dtype)
+        return whole, self._delta
