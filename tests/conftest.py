@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
+from network import hosts  # noqa: F401  (a fixture)
 from support import NEEDS_GPU, START_METHODS, STRATEGIES
 
 import caffe2op_atomics  # noqa: F401  (registers the ops)

@@ -125,7 +125,7 @@ class Replica:
         """
         if os.getpid() != self._process:
             raise RuntimeError(
-                "Replica: calls must be made in the process that made it, got a fork"
+                "Replica: the calling process must be the one that made it, got a fork"
             )
         if self._failure is not None:
             raise ReplicaError(str(self._failure)) from self._failure
@@ -179,10 +179,11 @@ class Replica:
         of_all = torch.empty(peers.size, len(mine), dtype=torch.int64, device=peers.device)
         peers.wait(peers.all_gather(of_all, torch.tensor([mine], device=peers.device)))
         rounds, digests, periods = of_all.t().tolist()
-        if len(set(digests)) > 1:
+        others = [rank for rank, each in enumerate(digests) if each != digests[0]]
+        if others:
             raise RuntimeError(
                 "Replica: targets and options must be alike on all ranks, "
-                f"got others on rank {next(r for r, each in enumerate(digests) if each != digest)}"
+                f"got others on rank {others[0]}"
             )
         if max(periods) >= self._timeout * 1000:
             raise RuntimeError(
