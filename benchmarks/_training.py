@@ -36,44 +36,57 @@ class Result:
 
 def compare_training(rounds: int) -> list[Row]:
     """Train in turn, and compare the medians."""
-    digits = _digits()
+    data = digits()
     racy: list[Result] = []
     ours: list[Result] = []
     for seed in range(rounds):
-        racy.append(_train(torch.optim.SGD, seed, digits))
-        ours.append(_train(atomics.optim.SGD, seed, digits))
+        racy.append(_train(torch.optim.SGD, seed, data))
+        ours.append(_train(atomics.optim.SGD, seed, data))
+    what = f"training on digits, {WORKERS} processes"
+    return rows_of(what, "torch.optim.SGD, racy", ours, racy, (0.98, 1.0))
 
-    def row(what: str, field: str, target: float, per_second: bool) -> Row:
-        goal = faster(target)
-        mine, theirs = ([getattr(one, field) for one in all_] for all_ in (ours, racy))
-        if per_second:
-            mine, theirs = ([1 / speed for speed in speeds] for speeds in (mine, theirs))
-        times = median(mine) * 1e9, median(theirs) * 1e9
+
+def rows_of(
+    what: str,
+    against: str,
+    ours: list[Result],
+    theirs: list[Result],
+    targets: tuple[float | None, float | None],
+) -> list[Row]:
+    """Compare trainings by speed, and by the time that they took to reach the goal."""
+
+    def row(
+        what: str, unit: str, mine: list[float], rival: list[float], bound: float | None
+    ) -> Row:
+        goal = faster(bound)
+        times = median(mine) * 1e9, median(rival) * 1e9
         ratio = goal.ratio(*times)
         return Row(
             what=what,
-            against="torch.optim.SGD, racy",
-            unit="sample" if per_second else "training",
+            against=against,
+            unit=unit,
             ours=times[0],
             theirs=times[1],
             faster=True,
             ratio=ratio,
-            spread=goal.spread(mine, theirs),
-            target=target,
+            spread=goal.spread(mine, rival),
+            target=bound,
             met=goal.met(ratio),
             lost=None,
             theirs_lost=None,
             note="",
         )
 
-    what = f"training on digits, {WORKERS} processes"
+    per_sample = [[1 / one.samples_per_second for one in all_] for all_ in (ours, theirs)]
+    to_goal = [[one.seconds_to_goal for one in all_] for all_ in (ours, theirs)]
     return [
-        row(f"{what}: a sample", "samples_per_second", 0.98, per_second=True),
-        row(f"{what}: to {GOAL:.0%}", "seconds_to_goal", 1.0, per_second=False),
+        row(f"{what}: a sample", "sample", per_sample[0], per_sample[1], targets[0]),
+        row(f"{what}: to {GOAL:.0%}", "training", to_goal[0], to_goal[1], targets[1]),
     ]
 
 
-def _digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return images and labels to train with, and others for the test."""
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images / 16, labels, test_size=0.25, random_state=0)
     train, test, train_labels, test_labels = map(torch.tensor, parts)

@@ -168,5 +168,5 @@ def test_host_group_is_of_the_first_rank_of_each_host(tmp_path):
     found = torch.zeros(4).share_memory_()
     run_ranks(4, tmp_path, ask_for_hosts, found)
     assert found.tolist() == [0, -1, 1, -1]
-    with pytest.raises(RuntimeError, match="host_group: torch[.]dist"):
+    with pytest.raises(RuntimeError, match=r"^host_group: torch\.dist"):
         distributed.host_group()
