@@ -1,5 +1,6 @@
 # make demo     what this is good for, in about a minute
 # make test     lint and the whole test suite
+# make docs     the pages of docs/ as a site, build/site/index.html; warnings are errors
 # make serving  a TorchScript model served from C++, its requests counted exactly
 # make cuda-check   compile the kernels for GPUs, without one, and look at what they register
 # make verify-cuda  on a GPU: its tests, and NVIDIA's compute-sanitizer over every op
@@ -22,13 +23,17 @@ CXX_FILES += $(wildcard tests/cuda_on_cpu/*.* examples/*/*.cpp)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo test serving verify verify-cuda lint format bench wheel test-abi cuda-check clean
+.PHONY: demo test docs serving verify verify-cuda lint format bench wheel test-abi cuda-check clean
 
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Not --quiet, which hides warnings from --strict as well.
+docs: $(REQUIREMENTS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 serving: $(PACKAGE)
 	$(BIN)/python examples/serving_cpp/serving.py
@@ -43,7 +48,8 @@ verify-cuda:
 	compute-sanitizer --tool memcheck --error-exitcode 1 $(BIN)/python tests/verify/gpu_calls.py
 	compute-sanitizer --tool racecheck --error-exitcode 1 $(BIN)/python tests/verify/gpu_calls.py
 
-lint: $(PACKAGE)
+# With the docs, which take seconds: a page that is lost or a broken link is found before a commit.
+lint: $(PACKAGE) docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

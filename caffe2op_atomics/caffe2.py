@@ -1,4 +1,4 @@
-"""Caffe2's atomic ops under torch; see docs/caffe2.md for the way from there to here.
+"""Caffe2's atomic ops under torch; see docs/coming_from/caffe2.md for the way from there to here.
 
 The names are those of the registered ops. What they promise is Caffe2's, in particular the order
 of results: **new value first, old value second**, the reverse of ``ops.fetch_add``. A mutex locked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -123,11 +122,3 @@ def test_header_for_cpp_is_c_as_well(tmp_path):
     source.write_text(f'#include "{ROOT}/csrc/shared_file.h"\nint main(void) {{ return 0; }}\n')
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["cc", *flags, source, "-o", tmp_path / "header"], check=True, timeout=100)
-
-
-def test_example_in_the_docs_compiles(tmp_path):
-    text = (ROOT / "docs" / "shared_files.md").read_text()
-    source = tmp_path / "example.cpp"
-    source.write_text(re.search(r"```c\+\+\n(.*?)```", text, re.DOTALL)[1])
-    flags = ["-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/csrc"]
-    subprocess.run(["c++", *flags, source, "-o", tmp_path / "example"], check=True, timeout=100)
