@@ -208,7 +208,11 @@ class GuardedTensor(SharedObject):
         return self
 
     def snapshot(self) -> Tensor:
-        """Return a copy of one moment: no update of another is in it in part."""
+        """Return a copy of one moment.
+
+        An update that is under way then is in it or not, stripe by stripe of 16 KiB: as a whole in
+        a tensor that has no more than one.
+        """
         return ops.guarded_load(self._bank, self._data, consistent=True, first=self._first)
 
     def __bool__(self) -> NoReturn:
