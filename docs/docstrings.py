@@ -29,5 +29,7 @@ class Docstrings(Extension):
 
 def _link(obj: Object, role: str, name: str) -> str:
     """Return a link that is looked up from ``obj``, which does not find what a class inherits."""
-    inherited = role == "meth" and obj.is_class and "." not in name
-    return f"[`{name}`][{PACKAGE}.{obj.name}.{name}]" if inherited else f"[`{name}`][{name}]"
+    if role != "meth" or not obj.is_class or "." in name:
+        return f"[`{name}`][{name}]"
+    package = obj.path.rsplit(".", 2)[0]  # which exports it
+    return f"[`{name}`][{package}.{obj.name}.{name}]"
