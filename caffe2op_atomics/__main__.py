@@ -1,18 +1,21 @@
-"""What is installed, where the op library is, and which named objects there are."""
+"""What is installed, and whether it works here: the report to paste into a bug report."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
-import torch
-
-from . import __version__, _cells, _support, library_path, names
+from . import __version__, _report, _self_test, _support, library_path, names
 
 
 def main() -> None:
     """Answer what was asked on the command line."""
-    parser = argparse.ArgumentParser(prog="caffe2op_atomics", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m caffe2op_atomics",
+        description=f"{__doc__} Exits with 1 if its self-test fails.",
+    )
     asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--no-self-test", action="store_true", help="print the report alone")
     asked.add_argument("--library", action="store_true", help="print the path of the op library")
     asked.add_argument("--support", action="store_true", help="print which op takes which dtype")
     asked.add_argument("--version", action="version", version=__version__)
@@ -26,10 +29,9 @@ def main() -> None:
     elif answer.library:
         print(library_path())
     elif answer.unlink is None:
-        fast = "in use" if _cells.WHY_SLOW is None else f"not in use ({_cells.WHY_SLOW})"
-        print(f"caffe2op_atomics {__version__} with torch {torch.__version__}")
-        print(f"library: {library_path()}")
-        print(f"fast path: {fast}")
+        print(_report.report(), flush=True)
+        if not answer.no_self_test:
+            sys.exit(not _self_test.run())
     else:
         try:
             removed = names.unlink_name(answer.unlink)

@@ -12,6 +12,9 @@ NAMESPACE = "atomics"
 _PATH = Path(__file__).with_name("libatomics.so")
 _CUDA_PATH = Path(__file__).with_name("libatomics_cuda.so")
 
+# Why the library for GPUs is not in use; None if it is.
+why_no_cuda: str | None = None
+
 # Keeps the registrations below alive.
 _registrations = torch.library.Library(NAMESPACE, "IMPL")
 
@@ -42,20 +45,31 @@ def load() -> None:
         torch.ops.load_library(library_path())
     except OSError as error:
         raise ImportError(_explanation(error)) from error
-    if torch.version.cuda is not None and _CUDA_PATH.exists():
-        try:
-            torch.ops.load_library(str(_CUDA_PATH))
-        except OSError as error:  # built for another CUDA, most of all
-            warnings.warn(
-                f"caffe2op_atomics works without GPUs: {_CUDA_PATH.name} cannot be loaded "
-                f"(torch {torch.__version__} with CUDA {torch.version.cuda}): {error}",
-                stacklevel=2,
-            )
+    global why_no_cuda
+    why_no_cuda = _load_cuda()
     # The stable ABI cannot register a fallthrough. Without one, autograd would mark what an op
     # returns as differentiable whenever a parameter goes in.
     for name in op_names():
         for key in ("Autograd", "ADInplaceOrView"):
             _registrations.impl(name, torch.library.fallthrough_kernel, key)
+
+
+def _load_cuda() -> str | None:
+    """Load the library for GPUs if that can be, and return why not."""
+    if not _CUDA_PATH.exists():
+        return "it was not built"
+    if torch.version.cuda is None:
+        return "this torch is one without CUDA"
+    try:
+        torch.ops.load_library(str(_CUDA_PATH))
+    except OSError as error:  # built for another CUDA, most of all
+        warnings.warn(
+            f"caffe2op_atomics works without GPUs: {_CUDA_PATH.name} cannot be loaded "
+            f"(torch {torch.__version__} with CUDA {torch.version.cuda}): {error}",
+            stacklevel=3,
+        )
+        return str(error)
+    return None
 
 
 def _explanation(error: OSError) -> str:

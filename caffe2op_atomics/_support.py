@@ -11,12 +11,11 @@ import functools
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from . import _library, _refusals
+from . import _library, _refusals, _system
 
 # No op is defined on it.
 _REFUSED = torch.complex64
@@ -101,7 +100,7 @@ got float32
         return Support(True, False, 0, "meta tensors are for tracing, a call updates nothing")
     if not _is_lock_free(overload):
         return Support(True, False, 0, "")
-    reach = 0 if kind == "cuda" else _reach(_done(overload), _word())
+    reach = 0 if kind == "cuda" else _reach(_done(overload), word())
     return Support(True, True, max(dtype.itemsize, reach), "")
 
 
@@ -252,10 +251,8 @@ def _reach(overload: Any, word: int) -> int:
 
 
 @functools.cache
-def _word() -> int:
+def word() -> int:
     """Return the bytes that this machine compares and swaps at once."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, values = line.partition(":")
-        if (wanted := _WIDE.get(key.strip())) is not None:
-            return 16 if wanted <= set(values.split()) else 8
-    return 8
+    found = _system.cpuinfo()
+    has = any(wanted <= set(found.get(line, "").split()) for line, wanted in _WIDE.items())
+    return 16 if has else 8

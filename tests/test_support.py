@@ -153,7 +153,7 @@ def test_lock_free_are_the_ops_on_targets_and_flags(op):
 
 
 def test_width_is_that_of_the_widest_instruction():
-    word = _support._word()
+    word = _support.word()
     for op, dtype, width in [
         ("add_", torch.float32, word),
         ("fetch_xor", torch.bool, word),
@@ -179,7 +179,7 @@ def test_word_is_the_one_that_the_library_finds(tmp_path):
     source = f'#include "{header}"\nint main() {{ return atomics::cpu::has_wide() ? 16 : 8; }}'
     build = ["c++", "-std=c++20", "-x", "c++", "-", "-o", str(program)]
     subprocess.run(build, input=source, text=True, check=True, timeout=100)
-    assert subprocess.run([program], check=False, timeout=100).returncode == _support._word()
+    assert subprocess.run([program], check=False, timeout=100).returncode == _support.word()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_word_is_the_one_that_the_library_finds(tmp_path):
 )
 def test_word_follows_the_flags_of_the_processor(monkeypatch, lines, word):
     monkeypatch.setattr(Path, "read_text", lambda path: lines)
-    assert _support._word.__wrapped__() == word
+    assert _support.word.__wrapped__() == word
 
 
 def test_support_prints_what_it_means():
