@@ -6,6 +6,7 @@
 # make verify-cuda  on a GPU: its tests, and NVIDIA's compute-sanitizer over every op
 # make verify   what takes longer than a test: models, sanitizers, storms; writes
 #               docs/verification.md
+# make bench    measure everything, with nothing beside it; writes docs/benchmarks.md
 # PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
 # into which everything in requirements-dev.txt is installed.
 PYTHON ?= python3
@@ -61,11 +62,7 @@ format: $(PACKAGE)
 	$(BIN)/clang-format -i $(CXX_FILES)
 
 bench: $(PACKAGE)
-	$(BIN)/python benchmarks/usual_ways.py
-	$(BIN)/python benchmarks/lockfree.py
-	$(BIN)/python benchmarks/guarded.py
-	$(BIN)/python benchmarks/locks.py
-	$(BIN)/python benchmarks/compile.py
+	$(BIN)/python benchmarks/run.py
 
 wheel: $(REQUIREMENTS)
 	rm -rf dist

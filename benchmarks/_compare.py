@@ -1,4 +1,4 @@
-"""Runs the cases of a benchmark: measures, compares, prints a table or JSON, draws a picture."""
+"""Runs the cases of a benchmark: measures, compares, prints a table, draws a picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from _contest import Case
-from _report import Row, plot, print_table
+from _report import Row, markdown, plot, print_table
 from _timing import measure
 from rich.console import Console
 
@@ -59,9 +59,16 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, default=0.1, help="of each measurement")
     parser.add_argument("--only", default="", help="the cases whose name contains this")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_forms(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, too")
     return parser
+
+
+def add_forms(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what to print instead of a table for a terminal."""
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    forms.add_argument("--markdown", action="store_true", help="print what run.py puts on a page")
 
 
 def run(cases: Iterable[Case], description: str | None) -> None:
@@ -95,6 +102,8 @@ def show(rows: list[Row], options: argparse.Namespace, **more: object) -> None:
             "cores": len(os.sched_getaffinity(0)),
         }
         print(json.dumps({**machine, "rows": [asdict(row) for row in rows], **more}, indent=2))
+    elif options.markdown:
+        print(markdown(rows))
     else:
         print_table(rows)
     if options.plot is not None:

@@ -30,8 +30,8 @@ class Latency:
 def latencies(times: int) -> list[Latency]:
     """Measure each so many times."""
     return [
-        _latency("from SIGKILL of the holder to the waiter's OwnerDiedError", _recovery, times),
-        _latency("from SIGINT to KeyboardInterrupt in a waiting acquire()", _interrupt, times),
+        _latency("From SIGKILL of the holder to the waiter's OwnerDiedError", _recovery, times),
+        _latency("From SIGINT to KeyboardInterrupt in a waiting acquire()", _interrupt, times),
     ]
 
 
@@ -106,7 +106,7 @@ def print_latencies(measured: list[Latency]) -> None:
     for each in measured:
         Console().print(
             f"{each.what}: median {each.median:.2f} ms, maximum {each.maximum:.2f} ms "
-            f"of {each.times}",
+            f"of {each.times}.",
             soft_wrap=True,
         )
 

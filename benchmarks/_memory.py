@@ -21,4 +21,4 @@ def overhead(megabytes: int) -> float:
 def print_overheads() -> None:
     """Print it for several sizes; moments are as many as torch's."""
     shares = ", ".join(f"{size} MB: {overhead(size):.2%}" for size in (1, 16, 64, 256))
-    Console().print(f"Memory beside a float32 model's parameters (aimed at: under 1%): {shares}")
+    Console().print(f"Memory beside a float32 model's parameters (aimed at: under 1%): {shares}.")

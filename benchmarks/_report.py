@@ -1,8 +1,8 @@
-"""Shows what was measured: a table for the terminal, a picture for a page."""
+"""Shows what was measured: a table for a terminal or a page, a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,44 @@ def print_table(rows: Sequence[Row]) -> None:
             row.note if row.theirs is None else _number(row.theirs),
             "" if row.ratio is None else _ratio(row.ratio, row.faster),
             "" if row.spread is None else "{:.2f}-{:.2f}".format(*row.spread),
-            "" if row.target is None else f"{'≥' if row.faster else '≤'} {row.target:g}x",
+            _target(row),
             {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[row.met],
             _part(row.theirs_lost),
         )
         before = row.what
     Console().print(table)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a table for a page, without the columns in which nothing is."""
+    columns: dict[str, list[str]] = {
+        "what": [],
+        "ours": [],
+        "against": [row.against for row in rows],
+        "theirs": [row.note if row.theirs is None else _time(row.theirs) for row in rows],
+        "ours is": ["" if row.ratio is None else _ratio(row.ratio, row.faster) for row in rows],
+        "quartiles": [
+            "" if row.spread is None else "{:.2f} to {:.2f}".format(*row.spread) for row in rows
+        ],
+        "target": [_target(row) + ", missed" * (row.met is False) for row in rows],
+        "lost, ours / theirs": [
+            "" if row.lost is None else f"{_part(row.lost)} / {_part(row.theirs_lost)}"
+            for row in rows
+        ],
+    }
+    before = ""
+    for row in rows:
+        again = row.what == before
+        columns["what"].append("" if again else row.what)
+        columns["ours"].append("" if again else _time(row.ours))
+        before = row.what
+    return markdown_table({heading: cells for heading, cells in columns.items() if any(cells)})
+
+
+def markdown_table(columns: Mapping[str, Sequence[str]]) -> str:
+    """Return a table of columns that are as long as each other."""
+    lines = [columns.keys(), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
@@ -132,10 +164,21 @@ def _ratio(ratio: float, faster: bool) -> str:
     return f"{ratio:.2f}x speed" if faster else f"{ratio:.2f}x time"
 
 
+def _target(row: Row) -> str:
+    return "" if row.target is None else f"{'≥' if row.faster else '≤'} {row.target:g}x"
+
+
 def _part(lost: float | None) -> str:
     if lost is None:
         return ""
     return "0" if lost == 0 else f"{lost:.1%}"
+
+
+def _time(nanoseconds: float) -> str:
+    for unit, size in (("ns", 1), ("us", 1e3), ("ms", 1e6)):
+        if nanoseconds < 999.5 * size:
+            return f"{_number(nanoseconds / size)} {unit}"
+    return f"{_number(nanoseconds / 1e9)} s"
 
 
 def _number(nanoseconds: float) -> str:

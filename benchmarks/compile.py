@@ -1,6 +1,6 @@
 """A compiled training step with exact updates against the racy one, as ratios from one run.
 
-    python benchmarks/compile.py [--json] [--plot FILE] [--only TEXT]
+    python benchmarks/compile.py [--json | --markdown] [--plot FILE] [--only TEXT]
 
 The step: a perceptron with one hidden layer, cross entropy, its gradients (``torch.func.grad``), an
 update of its 4 weights and of a count of steps, by inductor. The first three are one graph
@@ -22,7 +22,7 @@ said to be lost. The ways of the others work on the same weights: where memory h
 worth some percent. All are measured in turn, several times, and the medians compared; torch uses
 one thread, every process has a core of its own as far as there are any.
 
-With 256 hidden units that is at the limit; docs/speed.md has numbers. Most of what a step takes
+With 256 hidden units that is at the limit, in docs/benchmarks.md, too. Most of what a step takes
 more is torch's way from Python to an op, once for the weights and once for the count, and dynamo's
 look at the handles.
 """

@@ -1,6 +1,6 @@
 """The lock-free ops on a GPU against torch's own, as ratios from one run.
 
-    python benchmarks/gpu.py [--json] [--plot FILE] [--only TEXT]
+    python benchmarks/gpu.py [--json | --markdown] [--plot FILE] [--only TEXT]
 
 **Not yet run on a card.** What is aimed at, on one H100:
 
@@ -20,18 +20,17 @@ Every call is waited for; both sides are measured in turn, several times, and th
 
 from __future__ import annotations
 
-import sys
-
 import torch
 from _compare import run
 from _gpu_cases import cases
+from _page import skip
 
 from caffe2op_atomics import is_supported
 
 if __name__ == "__main__":
     if not torch.cuda.is_available():
-        sys.exit("no GPU here")
+        skip("no GPU here")
     if not (support := is_supported("add_", torch.float32, "cuda")):
-        sys.exit(str(support))
-    print(torch.cuda.get_device_name())
+        skip(str(support))
+    print(f"{torch.cuda.get_device_name()}\n")
     run(cases(), __doc__)

@@ -1,6 +1,6 @@
 """The guarded ops and optimizers against racy torch and one lock, as ratios from one run.
 
-    python benchmarks/guarded.py [--json] [--plot FILE] [--curves FILE] [--only TEXT]
+    python benchmarks/guarded.py [--json | --markdown] [--plot FILE] [--curves FILE] [--only TEXT]
 
 | what | against | at least |
 |---|---|---|
@@ -16,8 +16,8 @@
 | its time to 97% test accuracy | the racy variant | 1x |
 | memory | the tensors | under 1% more above 16 MB |
 
-On one machine of two cores, whose numbers are in docs/speed.md, each target was reached, but not
-all in one run: the dense rows, the Zipf rows and Adam on 16 M are within some percent of the racy
+On one machine of two cores each target was reached, but not all in one run (docs/speed.md says how
+runs differ): the dense rows, the Zipf rows and Adam on 16 M are within some percent of the racy
 way, whose speed at counting words differs with what the shared host's caches do.
 
 The rows without a target are there to compare. Both sides are measured in turn, several times, and

@@ -1,6 +1,6 @@
 """The lock-free ops against what one would write instead, as ratios from one run.
 
-    python benchmarks/lockfree.py [--json] [--plot FILE] [--only TEXT]
+    python benchmarks/lockfree.py [--json | --markdown] [--plot FILE] [--only TEXT]
 
 | what | against | aimed at |
 |---|---|---|
@@ -20,7 +20,7 @@ The rows without a target are there to compare. Both sides are measured in turn,
 the medians compared; torch uses one thread, every worker has a core of its own.
 
 Not reached, and why, on one machine of two cores (AMD EPYC, Zen 4, virtual), whose numbers are in
-docs/speed.md:
+docs/benchmarks.md:
 
 - Dense float32 and int32, 64 K: 2.5x to 2.9x. A locked ``cmpxchg16b`` on a line in the cache takes
   4.0 ns and nothing overlaps with it, a 4-byte one 2.8 ns and a ``lock xadd`` 2.9: four of those to

@@ -1,6 +1,6 @@
 """Mutex and AtomicBool against the standard library's, as ratios from one run.
 
-    python benchmarks/locks.py [--json] [--plot FILE] [--only TEXT]
+    python benchmarks/locks.py [--json | --markdown] [--plot FILE] [--only TEXT]
 
 | what | against | at least |
 |---|---|---|

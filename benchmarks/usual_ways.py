@@ -1,6 +1,6 @@
 """How many updates the usual ways of counting in shared memory lose, beside ours, from one run.
 
-    python benchmarks/usual_ways.py [--workers N [N ...]] [--json]
+    python benchmarks/usual_ways.py [--workers N [N ...]] [--json | --markdown]
 
 Every way is called from several processes at once; see check_lost_updates. A loss depends on the
 machine and on luck: it is measured here, nowhere promised.
@@ -13,11 +13,13 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from _compare import add_forms
+from _report import markdown_table
 from rich.console import Console
 from rich.table import Table
 
@@ -100,6 +102,9 @@ WAYS = [
 ]
 
 
+NAMES = "v: multiprocessing.Value, t: shared tensor, counter: atomics.Counter."
+
+
 def measure(way: Way, workers: int, calls: int) -> Result:
     """Count with ``workers`` processes, and time a call alone."""
     report = atomics.check_lost_updates(way.update, way.make(), workers=workers, calls=calls)
@@ -118,25 +123,40 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--calls", type=int, default=100_000, help="per worker")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_forms(parser)
     arguments = parser.parse_args()
 
     results = [measure(way, n, arguments.calls) for way in WAYS for n in arguments.workers]
     if arguments.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
         return
-
-    table = Table(title=f"{arguments.calls:,} updates by each worker, {os.cpu_count()} cores")
-    table.add_column("way", no_wrap=True)
-    for n in arguments.workers:
-        table.add_column(f"lost, {n} workers", justify="right")
-    table.add_column("ns, alone", justify="right")
-    for way in WAYS:
-        mine = [result for result in results if result.code == way.code]
-        lost = [f"{result.lost:,.0f} ({result.lost / result.updates:.2%})" for result in mine]
-        table.add_row(way.code, *lost, f"{min(result.nanoseconds for result in mine):,.0f}")
-    table.caption = "v: multiprocessing.Value, t: shared tensor, counter: atomics.Counter"
+    columns = columns_of(results)
+    notes = f"{arguments.calls:,} updates by each worker, {os.cpu_count()} cores. {NAMES}"
+    if arguments.markdown:
+        columns["way"] = [f"`{code}`" for code in columns["way"]]
+        print(f"{markdown_table(columns)}\n{notes}")
+        return
+    table = Table(caption=notes)
+    for heading in columns:
+        table.add_column(heading, justify="left" if heading == "way" else "right", no_wrap=True)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     Console().print(table)
+
+
+def columns_of(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Return a table: a row for each way, a column for each number of workers."""
+    columns = {"way": list(dict.fromkeys(result.code for result in results))}
+    for workers in dict.fromkeys(result.workers for result in results):
+        mine = [result for result in results if result.workers == workers]
+        columns[f"lost by {workers}"] = [
+            f"{each.lost:,.0f} ({each.lost / each.updates:.2%})" for each in mine
+        ]
+    columns["ns, alone"] = [
+        f"{min(each.nanoseconds for each in results if each.code == code):,.0f}"
+        for code in columns["way"]
+    ]
+    return columns
 
 
 if __name__ == "__main__":

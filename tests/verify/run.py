@@ -10,7 +10,6 @@ replaces what the page has of those parts, if it was written with the same versi
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -25,8 +24,12 @@ import _protocols
 import _relacy
 import _sanitizers
 import _spin
-import torch
 from _part import ROOT, Part, Result
+
+from caffe2op_atomics._system import versions
+
+sys.path.append(str(ROOT / "benchmarks"))
+from _page import section_of
 
 PARTS: Sequence[Part] = (
     _relacy.PART,
@@ -54,8 +57,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     arguments = parser.parse_args()
     page = PAGE.read_text() if arguments.only else ""
-    if arguments.only and arguments.write and _versions() not in page:
-        parser.error(f"--write must be of all parts, or with what the page has: {_versions()}")
+    if arguments.only and arguments.write and versions() not in page:
+        parser.error(f"--write must be of all parts, or with what the page has: {versions()}")
 
     sections: dict[str, str] = {}
     failed = False
@@ -74,29 +77,15 @@ def main() -> int:
             sections[part.name] = _heading(part) + _table(results, time.monotonic() - began)
         print(sections[part.name], flush=True)
     if arguments.write:
-        written = [sections.get(part.name) or _section(page, part) for part in PARTS]
+        written = [sections.get(part.name) or section_of(page, part.title) for part in PARTS]
         PAGE.write_text("\n".join([_introduction(), *written]))
     return int(failed)
-
-
-def _section(page: str, part: Part) -> str:
-    """Return what a page has of a part."""
-    _, heading, after = page.partition(f"## {part.title}\n")
-    return heading + after.split("\n## ")[0].rstrip("\n") + "\n"
-
-
-def _versions() -> str:
-    return (
-        f"torch {torch.__version__}, Python {platform.python_version()}, "
-        f"{platform.libc_ver()[0]} {platform.libc_ver()[1]} and Linux {platform.release()} on "
-        f"{platform.machine()}"
-    )
 
 
 def _introduction() -> str:
     return (
         "# What was verified, and how\n\n"
-        f"Written by `make verify`; not typed. Each part is of one run, with {_versions()}.\n"
+        f"Written by `make verify`; not typed. Each part is of one run, with {versions()}.\n"
     )
 
 
