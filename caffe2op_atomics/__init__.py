@@ -21,6 +21,7 @@ from . import _compile, _refusals, caffe2, ops, optim  # noqa: E402  (of what wa
 from ._leftovers import LeftoverWarning  # noqa: E402
 from ._library import library_path  # noqa: E402
 from ._support import Support, is_supported  # noqa: E402
+from ._torch_ops import torch_ops  # noqa: E402
 from .atomic_bool import AtomicBool  # noqa: E402
 from .counter import Counter  # noqa: E402
 from .foreach import foreach_add_, snapshot  # noqa: E402
@@ -55,5 +56,6 @@ __all__ = [
     "ops",
     "optim",
     "snapshot",
+    "torch_ops",
     "unlink_name",
 ]

@@ -7,7 +7,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor
@@ -46,9 +46,11 @@ class SharedState(torch.optim.Optimizer):
         if behind is not torch.optim.Optimizer:
             cls.__signature__ = inspect.signature(behind)  # type: ignore[attr-defined]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._share()
+    if not TYPE_CHECKING:  # which see that one, too
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._share()
 
     def _share(self) -> None:
         """Put everything into shared memory, after torch's constructor."""
