@@ -1,16 +1,14 @@
-"""The layout of the tree holds: include rules, one name for an op everywhere, no Python symbol."""
+"""The layout of the tree holds: include rules, and one name for an op everywhere."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import op_table
 import pytest
 
-from caffe2op_atomics import _library, caffe2, library_path, ops
+from caffe2op_atomics import _library, caffe2, ops
 
 ROOT = Path(__file__).parent.parent
 SUFFIXES = (".h", ".cpp", ".cuh", ".cu")
@@ -111,31 +109,3 @@ def test_python_is_reached_from_its_layer_only_and_it_reaches_few_headers():
             assert reached <= {"../fast_table.h", "../counter_line.h", "../sleepers.h"}
         else:
             assert "Python.h" not in includes(path)
-
-
-def test_library_has_no_python_symbol_and_needs_no_python():
-    symbols = subprocess.run(
-        ["readelf", "--dyn-syms", "--wide", library_path()],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert not re.search(r"\bPy\w+", symbols)
-    needed = subprocess.run(
-        ["readelf", "--dynamic", library_path()], capture_output=True, text=True, check=True
-    ).stdout
-    assert "libtorch_cpu.so" in needed
-    assert "libtorch_python" not in needed
-    assert "libpython" not in needed
-
-
-def test_fast_path_needs_neither_torch_nor_a_version_of_python():
-    folder = Path(library_path()).parent
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        (module,) = folder.glob("_fast.*.so")
-    else:
-        module = folder / "_fast.abi3.so"
-    needed = subprocess.run(
-        ["readelf", "--dynamic", module], capture_output=True, text=True, check=True
-    ).stdout
-    assert not re.search("libtorch|libc10|libpython|libatomics", needed)
