@@ -4,6 +4,8 @@
 # make serving  a TorchScript model served from C++, its requests counted exactly
 # make cuda-check   compile the kernels for GPUs, without one, and look at what they register
 # make verify-cuda  on a GPU: its tests, and NVIDIA's compute-sanitizer over every op
+# make wheel    dist/: the source distribution, and from it a wheel for every Linux since glibc 2.28
+# make test-wheel   installs that wheel beside each of WHEEL_TORCHES, and nothing else, and tries it
 # make verify   what takes longer than a test: models, sanitizers, storms; writes
 #               docs/verification.md
 # make bench    measure everything, with nothing beside it; writes docs/benchmarks.md
@@ -16,15 +18,17 @@ BIN := $(VENV)/bin
 # The torch that a binary built against requirements-dev.txt has to work with as well.
 ABI_TORCH ?= 2.14.1
 ABI_VENV ?= .venv-abi
+WHEEL_TORCHES ?= 2.13.0 $(ABI_TORCH)
 ABI_TOOLS := numpy pytest pytest-timeout hypothesis setuptools
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp tests/verify/*/*.cpp tests/verify/*/*.h)
-CXX_FILES += $(wildcard tests/cuda_on_cpu/*.* examples/*/*.cpp)
+CXX_FILES += $(wildcard tests/cuda_on_cpu/*.* examples/*/*.cpp tools/*.h)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo test docs serving verify verify-cuda lint format bench wheel test-abi cuda-check clean
+.PHONY: demo test docs serving verify verify-cuda lint format bench stubs wheel test-wheel test-abi
+.PHONY: cuda-check clean
 
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
@@ -64,11 +68,34 @@ format: $(PACKAGE)
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/run.py
 
+# After a change of csrc/schema.cpp, once it is built: the types of torch.ops.atomics.
+stubs: $(PACKAGE)
+	$(BIN)/python tools/stubs.py
+
+# It links against the user's torch: none is put in.
 wheel: $(REQUIREMENTS)
-	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip install --quiet --requirement requirements-wheel.txt
+	rm -rf dist build/wheel
+	CXX=$(CURDIR)/tools/manylinux_c++ ZIG="$(abspath $(BIN))/python -m ziglang" \
+		CAFFE2OP_ATOMICS_CUDA=0 $(BIN)/python -m build --no-isolation --outdir build/wheel
+	PATH=$(abspath $(BIN)):$$PATH auditwheel repair --plat manylinux_2_28_$$(uname -m) --only-plat \
+		--exclude 'libtorch*.so' --exclude libc10.so --wheel-dir dist build/wheel/*.whl
+	mv build/wheel/*.tar.gz dist
+	$(BIN)/abi3audit --strict dist/*.whl
+	$(BIN)/twine check --strict dist/*
 
 # From tests/, so that the wheel is imported and not the source tree.
+test-wheel: wheel
+	for torch in $(WHEEL_TORCHES); do \
+		python=$(CURDIR)/.venv-torch-$$torch/bin/python && \
+		{ test -x $$python || $(PYTHON) -m venv .venv-torch-$$torch; } && \
+		$$python -m pip install --quiet torch==$$torch && \
+		$$python -m pip install --quiet --force-reinstall --no-deps dist/*.whl && \
+		(cd tests && $$python -m caffe2op_atomics && $$python smoke.py && \
+			$(abspath $(BIN))/mypy --config-file= --strict --python-executable $$python \
+			typed.py) || exit 1; \
+	done
+
 test-abi: wheel
 	test -d $(ABI_VENV) || $(PYTHON) -m venv $(ABI_VENV)
 	$(ABI_VENV)/bin/python -m pip install --quiet torch==$(ABI_TORCH) $(ABI_TOOLS)
