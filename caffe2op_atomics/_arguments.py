@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 from collections.abc import Iterator
 from numbers import Real
@@ -45,6 +46,53 @@ def sequence(name: str, values: object, kind: type[_T]) -> list[_T]:
                 f"{name}[{number}] must be a {kind.__name__}, got {type(each).__name__}"
             )
     return found
+
+
+def int64(n: object) -> int:
+    """Return ``n`` as a number for a Counter.
+
+    Raises:
+        TypeError, OverflowError: if it is no integer, or does not fit in int64.
+    """
+    number = operator.index(n)  # type: ignore[arg-type]
+    if not -_MOST - 1 <= number <= _MOST:
+        raise OverflowError(f"Counter: a number must fit in int64, got {number}")
+    return number
+
+
+def seconds_to_wait(function: str, timeout: float | None) -> float:
+    """Return the seconds of any number but NaN, 0 for a negative one; -1 for None: for ever.
+
+    Raises:
+        TypeError, ValueError: if it is no number.
+    """
+    return -1 if timeout is None else max(_seconds(function, timeout), 0)
+
+
+def seconds_or_for_ever(function: str, timeout: float | None) -> float:
+    """Return the same where -1 is as None, and any other negative number an error.
+
+    Raises:
+        TypeError, ValueError: if it is no such number.
+    """
+    seconds = -1 if timeout is None else _seconds(function, timeout)
+    if seconds < 0 and seconds != -1:
+        raise ValueError(
+            f"{function}: timeout must be non-negative, or None or -1 for ever, got {timeout}"
+        )
+    return seconds
+
+
+def _seconds(function: str, timeout: float) -> float:
+    try:
+        seconds = float(operator.pos(timeout))  # float() alone takes texts
+    except TypeError:
+        raise TypeError(
+            f"{function}: timeout must be a number of seconds or None, got {timeout!r}"
+        ) from None
+    if math.isnan(seconds):
+        raise ValueError(f"{function}: timeout must be a number of seconds or None, got nan")
+    return seconds
 
 
 def seconds_or_none(name: str, value: object) -> float | None:

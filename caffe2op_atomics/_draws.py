@@ -17,10 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import _good_exit
-from ._tickets import Draw, Tickets
+from ._deal import Deal, Draw
 
 if TYPE_CHECKING:
-    from .sampler import SharedBatchSampler
+    from ._dealing import DealingSampler
 
 
 class Trainer(threading.local):
@@ -39,9 +39,9 @@ class Trainer(threading.local):
             _good_exit.remove(self.last)
             self.last = None
 
-    def hand_last(self, tickets: Tickets, draw: Draw) -> None:
+    def hand_last(self, deal: Deal, draw: Draw) -> None:
         """Note that no call will tell when the thread has done ``draw``, but the next iteration."""
-        self.last = partial(tickets.finish, draw)
+        self.last = partial(deal.finish, draw)
         _good_exit.add(self.last)
 
     def end(self, epoch: int) -> None:
@@ -52,7 +52,7 @@ class Trainer(threading.local):
 class Draws(Iterator[list[int]]):
     """The batches that one iteration draws."""
 
-    def __init__(self, sampler: SharedBatchSampler, wrong: str | None) -> None:
+    def __init__(self, sampler: DealingSampler, wrong: str | None) -> None:
         self._sampler = sampler
         # Raised at the first draw: DataLoader cannot clean up after an error in iter() alone.
         self._wrong = wrong
@@ -63,7 +63,7 @@ class Draws(Iterator[list[int]]):
 
     def __next__(self) -> list[int]:
         sampler = self._sampler
-        sampler._check_not_moved()
+        sampler._check_may_draw()
         if self._wrong:
             raise ValueError(f"SharedBatchSampler: {self._wrong}")
         if self._calls == 0:  # not before: DataLoader makes iterators that it does not use

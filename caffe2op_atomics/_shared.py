@@ -17,6 +17,7 @@ from torch import Tensor
 
 from . import _named
 from ._arguments import check_dense
+from ._identity import Identity
 from ._shared_file import ATOMIC_BOOL, COUNTER, Kind
 
 _CUDA = "cuda"  # for a sharing strategy
@@ -116,7 +117,7 @@ def check_strategy(name: str, made_under: str | None) -> None:
         )
 
 
-class SharedObject:
+class SharedObject(Identity):
     """Base of the classes whose whole state is one tensor in shared memory."""
 
     _kind: Kind  # of the class, or of each object if they differ in size
@@ -201,14 +202,6 @@ class SharedObject:
             raise RuntimeError(f"unlink: {type(self).__name__} must have a name, got one without")
         return self._file.unlink()
 
-    def __str__(self) -> str:  # or dynamo takes what the first object shows for all
-        return repr(self)
-
-    def _shown(self, state: str) -> str:
-        """Return a ``repr``."""
-        name = "" if self.name is None else f"name={self.name!r}, "
-        return f"{type(self).__name__}({name}{state})"
-
     def _check_not_moved(self) -> None:
         if self._tensor.data_ptr() != self._address or not self._tensor.is_shared():
             raise RuntimeError(
@@ -221,17 +214,6 @@ class SharedObject:
 
     def _check_sendable(self) -> None:
         check_strategy(type(self).__name__, self._strategy)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, (int, float, Tensor)):
-            kind = "tensor" if isinstance(other, Tensor) else "number"
-            raise TypeError(
-                f"{type(self).__name__} is compared by identity, not with a {kind}; "
-                "read it first (value, is_set(), locked(), snapshot())"
-            )
-        return self is other
-
-    __hash__ = object.__hash__
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = type(self).__name__

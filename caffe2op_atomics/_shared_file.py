@@ -132,8 +132,8 @@ def unpack(start: bytes) -> Header | None:
     return Header(*_HEADER.unpack(start[:HEADER_BYTES])[1:])
 
 
-def path_of(kind: str, name: object) -> Path:
-    """Return the path of a name. Users have names of their own.
+def checked_name(kind: str, name: object) -> str:
+    """Return ``name`` if it is one.
 
     Raises:
         TypeError: if it is not a string.
@@ -146,7 +146,16 @@ def path_of(kind: str, name: object) -> Path:
             f"{kind}: name must have 1 to {_MOST_CHARACTERS} characters of A-Z a-z 0-9 . _ -, "
             f"got {name[: _MOST_CHARACTERS + 1]!r}"
         )
-    return DIRECTORY / f"{PREFIX}.{os.geteuid()}.{name}"
+    return name
+
+
+def path_of(kind: str, name: object) -> Path:
+    """Return the path of a name. Users have names of their own.
+
+    Raises:
+        TypeError, ValueError: if it is not a name.
+    """
+    return DIRECTORY / f"{PREFIX}.{os.geteuid()}.{checked_name(kind, name)}"
 
 
 def type_of(mode: int) -> str:

@@ -7,18 +7,16 @@ else they see it within 50 ms.
 
 from __future__ import annotations
 
-import math
-import operator
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from . import _traced
-from ._arguments import errors_of
+from ._arguments import errors_of, int64, seconds_or_for_ever, seconds_to_wait
+from ._polling import poll
 from ._shared import SharedObject
 
 _load = torch.ops.atomics.load.int
@@ -75,48 +73,6 @@ def _is_shared_mapping(address: int) -> bool:
     return False
 
 
-def _int64(n: int) -> int:
-    n = operator.index(n)
-    if not -(2**63) <= n < 2**63:
-        raise OverflowError(f"Counter: a number must fit in int64, got {n}")
-    return n
-
-
-def _seconds(function: str, timeout: float | None) -> float:
-    """Return the seconds of any number but NaN, or -1 for None."""
-    if timeout is None:
-        return -1
-    try:
-        seconds = float(operator.pos(timeout))  # float() alone takes texts
-    except TypeError:
-        raise TypeError(
-            f"{function}: timeout must be a number of seconds or None, got {timeout!r}"
-        ) from None
-    if math.isnan(seconds):
-        raise ValueError(f"{function}: timeout must be a number of seconds or None, got nan")
-    return seconds
-
-
-def _timeout(function: str, timeout: float | None) -> float:
-    """Return the same where a negative number is an error, but for -1. Both wait for ever."""
-    seconds = _seconds(function, timeout)
-    if seconds < 0 and seconds != -1:
-        raise ValueError(
-            f"{function}: timeout must be non-negative, or None or -1 for ever, got {timeout}"
-        )
-    return seconds
-
-
-def _wait(ready: Callable[[], bool], timeout: float) -> bool:
-    deadline = math.inf if timeout < 0 else time.monotonic() + timeout
-    while not ready():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        time.sleep(min(left, _LOOK))
-    return True
-
-
 class CounterCell(_Bound):
     """See ``csrc/python/counter.cpp``."""
 
@@ -130,13 +86,13 @@ class CounterCell(_Bound):
         """Add ``n`` and return the value before."""
         if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.fetch_add(self, n)
-        return int(_fetch_add(self._word(), _int64(n)))
+        return int(_fetch_add(self._word(), int64(n)))
 
     def fetch_sub(self, n: int, /) -> int:
         """Subtract ``n`` and return the value before."""
         if self._handle is not None and torch.compiler.is_dynamo_compiling():
             return _traced.fetch_sub(self, n)
-        return int(_fetch_sub(self._word(), _int64(n)))
+        return int(_fetch_sub(self._word(), int64(n)))
 
     def __iadd__(self: _CounterT, n: int, /) -> _CounterT:
         CounterCell.fetch_add(self, n)  # not what a subclass has
@@ -153,8 +109,9 @@ class CounterCell(_Bound):
 
     def wait_until(self, n: int, timeout: float | None = None) -> bool:
         """Block until the value is at least ``n``; return False if ``timeout`` passes first."""
-        n = _int64(n)
-        return _wait(lambda: self._load() >= n, _timeout("wait_until", timeout))
+        n = int64(n)
+        seconds = seconds_or_for_ever("wait_until", timeout)
+        return poll(lambda: self._load() >= n, seconds, _LOOK, _LOOK)
 
     def _word(self) -> torch.Tensor:
         return self._now().view(-1)[:1]
@@ -194,8 +151,7 @@ class FlagCell(_Bound):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the flag is true; return False if ``timeout`` passes first."""
-        seconds = _seconds("wait", timeout)
-        return _wait(self.is_set, -1 if timeout is None else max(seconds, 0))
+        return poll(self.is_set, seconds_to_wait("wait", timeout), _LOOK, _LOOK)
 
     def __bool__(self) -> bool:
         return self.is_set()
@@ -218,7 +174,7 @@ class MutexCell(_Bound):
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
         """Acquire the mutex and return True, or return False if that was not possible in time."""
-        seconds = _timeout("acquire", timeout)
+        seconds = seconds_or_for_ever("acquire", timeout)
         if not blocking and seconds != -1:
             raise ValueError("acquire: timeout must be -1 or None for a non-blocking call, got one")
         me = threading.get_native_id()

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from itertools import chain
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import _processes
+from ._deal import Deal, Draw
 from ._tickets_layout import (
     HOLDERS,
     MOST_HOLDERS,
@@ -36,15 +36,7 @@ _compare_exchange = torch.ops.atomics.compare_exchange.int
 _max = torch.ops.atomics.max_.int
 
 
-class Draw(NamedTuple):
-    """A batch that was drawn, and the number of who drew it."""
-
-    epoch: int
-    position: int
-    holder: int
-
-
-class Tickets:
+class Tickets(Deal):
     """The words of one object, as this process sees them."""
 
     def __init__(self, words: Tensor) -> None:
@@ -57,23 +49,6 @@ class Tickets:
     def now(self) -> tuple[int, int]:
         """Return the epoch and how many of its batches are drawn."""
         return unpack_ticket(_load(self._ticket))[:2]
-
-    def is_over(self, epoch: int) -> bool:
-        """Return whether ``epoch`` has no batch left."""
-        return self.now() >= (epoch, self.batches)
-
-    def check_may_begin(self, epoch: int) -> None:
-        """Check that no other epoch than ``epoch`` is in the middle, unless it is a later one.
-
-        Raises:
-            RuntimeError: if one is.
-        """
-        current, position = self.now()
-        if current < epoch and 0 < position < self.batches:
-            raise RuntimeError(
-                f"SharedBatchSampler: epoch must be {current} until all its batches are drawn, "
-                f"got {epoch} when {position} of {self.batches} were"
-            )
 
     def begin(self, epoch: int) -> None:
         """Begin ``epoch`` unless it, or a later one, has begun.

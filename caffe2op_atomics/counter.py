@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
 
 from . import _handles, _named
+from ._arguments import int64
 from ._cells import CounterCell
 from ._shared import SharedObject, on_gpu
 from ._shared_file import COUNTER
@@ -16,7 +16,31 @@ from ._shared_file import COUNTER
 _store = torch.ops.atomics.store_.int
 
 
-class Counter(CounterCell, SharedObject):
+class ReadOnlyValue:
+    """What a Counter has as a number: a value that nobody sets, and no truth."""
+
+    if TYPE_CHECKING:
+
+        def _load(self) -> int: ...
+
+    # In Python, for dynamo: it takes a property of an extension module for a constant.
+    @property
+    def value(self) -> int:
+        """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
+        return self._load()
+
+    @value.setter
+    def value(self, _: int) -> NoReturn:
+        raise AttributeError(
+            "Counter.value is read-only, because setting it would lose what others count; "
+            "use counter += n, counter.fetch_add(n) or counter.next()"
+        )
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Counter is neither true nor false; compare counter.value")
+
+
+class Counter(CounterCell, ReadOnlyValue, SharedObject):
     """An exact 64-bit counter, shared by all threads and processes that hold it.
 
     Every operation is atomic and sequentially consistent; counting wraps at 2**63. Send it to
@@ -62,9 +86,7 @@ class Counter(CounterCell, SharedObject):
     ) -> None:
         if isinstance(initial, str):
             raise TypeError(f"Counter: initial must be an integer, got a str (name={initial!r}?)")
-        initial = operator.index(initial)
-        if not -(2**63) <= initial < 2**63:
-            raise OverflowError(f"Counter: a number must fit in int64, got {initial}")
+        initial = int64(initial)
         if tensor is not None and initial != 0:
             raise TypeError(f"Counter: initial must not be given with tensor, got {initial}")
         if type(self) is Counter and on_gpu(self._kind, tensor):
@@ -78,26 +100,10 @@ class Counter(CounterCell, SharedObject):
         sleepers = _handles.OF_COUNTER if tensor.numel() > 1 else _handles.NOBODY
         self._handle = _handles.of_cell(self, tensor.view(-1)[0], sleepers)
 
-    # In Python, for dynamo: it takes a property of an extension module for a constant.
-    @property
-    def value(self) -> int:
-        """The value now. Read-only: ``counter.value += 1`` would be a racy read and write."""
-        return self._load()
-
-    @value.setter
-    def value(self, _: int) -> NoReturn:
-        raise AttributeError(
-            "Counter.value is read-only, because setting it would lose what others count; "
-            "use counter += n, counter.fetch_add(n) or counter.next()"
-        )
-
     @property
     def tensor(self) -> Tensor:
         """The value, an int64 of shape ``[1]``, for the registered ops. Plain writes race."""
         return super().tensor.view(-1)[:1]
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError("a Counter is neither true nor false; compare counter.value")
 
     def __repr__(self) -> str:
         return self._shown(f"value={self.value}")
