@@ -3,7 +3,7 @@
 Which to use: one number, a :class:`Counter`; a flag, an :class:`AtomicBool`; several things at
 once, a :class:`Mutex`; elements of a tensor, the functions of :mod:`caffe2op_atomics.ops`; the
 batches of a data set, a :class:`SharedBatchSampler`; inside TorchScript and C++, the registered ops
-``torch.ops.atomics.*``.
+``torch.ops.atomics.*``; on several hosts, :mod:`caffe2op_atomics.distributed`.
 
     >>> import caffe2op_atomics as atomics
     >>> steps = atomics.Counter()
@@ -12,6 +12,9 @@ batches of a data set, a :class:`SharedBatchSampler`; inside TorchScript and C++
 """
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import _library
 
@@ -31,6 +34,9 @@ from .mutex import Mutex, OwnerDiedError  # noqa: E402
 from .names import NameInfo, list_names, unlink_name  # noqa: E402
 from .sampler import SharedBatchSampler  # noqa: E402
 
+if TYPE_CHECKING:
+    from . import distributed
+
 _refusals.install()
 _compile.install()
 
@@ -49,6 +55,7 @@ __all__ = [
     "Support",
     "caffe2",
     "check_lost_updates",
+    "distributed",
     "foreach_add_",
     "is_supported",
     "library_path",
@@ -59,3 +66,9 @@ __all__ = [
     "torch_ops",
     "unlink_name",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "distributed":  # for those who use it: not every torch can
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

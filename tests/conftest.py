@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from network import hosts  # noqa: F401  (a fixture)
+from stores import KINDS, Open, hosting, opening
 from support import NEEDS_GPU, START_METHODS, STRATEGIES
 
 import caffe2op_atomics  # noqa: F401  (registers the ops)
@@ -59,3 +60,17 @@ def fresh_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch._dynamo.utils.counters.clear()
     yield
     torch._dynamo.reset()
+
+
+@pytest.fixture(params=KINDS)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens one store of torch.distributed, of each kind in turn."""
+    with opening(request.param, tmp_path) as open_it:
+        yield open_it
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a store that another program hosts."""
+    with hosting() as (_, port):
+        yield port

@@ -1,7 +1,43 @@
-"""Draft."""
+"""The same verbs for processes of several hosts, over what torch.distributed has.
 
-from ._host_group import host_group
-from ._peers import ReplicaError
-from .replica import Replica
+:class:`Counter`, :class:`AtomicBool` and :class:`SharedBatchSampler` are in the c10d store that
+torchrun and ``init_process_group`` set up, and are found by name::
 
-__all__ = ["Replica", "ReplicaError", "host_group"]
+    torch.distributed.init_process_group("gloo")
+    steps = atomics.distributed.Counter("steps")
+
+Each call is an answered request to the store's host, some ten microseconds on one host and what the
+network takes to others. A store that dies, hangs or is cut off is a :class:`StoreDiedError` within
+``timeout`` seconds, and nothing goes on with numbers of this process.
+
+There is no lock here. A lock that survives its holder has to be taken from a dead one, and whoever
+seems dead may only be slow: it takes leases, and fencing tokens that what is guarded checks. The
+store has neither. etcd (https://etcd.io) does; :class:`caffe2op_atomics.Mutex` is for one host.
+"""
+
+from __future__ import annotations
+
+import torch.distributed
+
+if not torch.distributed.is_available():
+    raise ImportError(
+        "caffe2op_atomics.distributed: torch must be built with torch.distributed, got one without"
+    )
+
+from ._host_group import host_group  # noqa: E402
+from ._link import StoreDiedError  # noqa: E402
+from ._peers import ReplicaError  # noqa: E402
+from .atomic_bool import AtomicBool  # noqa: E402
+from .counter import Counter  # noqa: E402
+from .replica import Replica  # noqa: E402
+from .sampler import SharedBatchSampler  # noqa: E402
+
+__all__ = [
+    "AtomicBool",
+    "Counter",
+    "Replica",
+    "ReplicaError",
+    "SharedBatchSampler",
+    "StoreDiedError",
+    "host_group",
+]
