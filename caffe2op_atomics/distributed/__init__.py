@@ -24,13 +24,13 @@ if not torch.distributed.is_available():
         "caffe2op_atomics.distributed: torch must be built with torch.distributed, got one without"
     )
 
-from ._host_group import host_group  # noqa: E402
-from ._link import StoreDiedError  # noqa: E402
-from ._peers import ReplicaError  # noqa: E402
-from .atomic_bool import AtomicBool  # noqa: E402
-from .counter import Counter  # noqa: E402
-from .replica import Replica  # noqa: E402
-from .sampler import SharedBatchSampler  # noqa: E402
+from ._host_group import host_group
+from ._link import StoreDiedError
+from ._peers import ReplicaError
+from .atomic_bool import AtomicBool
+from .counter import Counter
+from .replica import Replica
+from .sampler import SharedBatchSampler
 
 __all__ = [
     "AtomicBool",

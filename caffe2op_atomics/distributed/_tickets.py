@@ -47,9 +47,9 @@ class StoreTickets(Deal):
             if self._close(current) < self.batches:
                 self.check_may_begin(epoch)
                 continue  # it has been drawn to its end meanwhile
-            # Whoever is first, the next look tells which epoch it is.
-            self._call("compare_set", "epoch", str(current), str(epoch))
-            self._forget(current, epoch)
+            moved: bytes = self._call("compare_set", "epoch", str(current), str(epoch))
+            if int(moved) == epoch:  # by whomever; otherwise the next look tells where it is
+                self._forget(current, epoch)
 
     def draw(self, epoch: int) -> Draw | None:
         position = self._call("add", f"drawn.{epoch}", 1) - 1

@@ -181,10 +181,11 @@ MUTANTS = (
 
 def run(folder: Path, seconds: float) -> Sequence[Result]:
     """Explore all; how long it takes is given."""
-    return [_result(case) for case in (*QUICK, *LONG, *MUTANTS)]
+    return [result_of(case) for case in (*QUICK, *LONG, *MUTANTS)]
 
 
-def _result(case: Case) -> Result:
+def result_of(case: Case) -> Result:
+    """Explore a case."""
     explored = case.explore()
     count = f"{explored.states:,} states"
     if explored.wrong is None:

@@ -24,6 +24,7 @@ import _protocols
 import _relacy
 import _sanitizers
 import _spin
+import _store_protocols
 from _part import ROOT, Part, Result
 
 from caffe2op_atomics._system import versions
@@ -35,6 +36,7 @@ PARTS: Sequence[Part] = (
     _relacy.PART,
     _spin.PART,
     _protocols.PART,
+    _store_protocols.PART,
     _histories.PART,
     _sanitizers.PART,
     _fuzz.PART,

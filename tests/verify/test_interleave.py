@@ -7,6 +7,7 @@ import math
 from functools import partial
 
 import _interleave
+import _store_protocols as store
 import pytest
 from _interleave import Actor, access, explore, pid
 from _protocols import MUTANTS, QUICK
@@ -98,12 +99,12 @@ def test_deadlock_is_found_and_death_frees_what_was_held():
     assert explore(Locking([1, -1], torn=False)).wrong == "process 1 waits for ever"
 
 
-@pytest.mark.parametrize("case", QUICK[:2] + QUICK[3:], ids=lambda case: case.what)
+@pytest.mark.parametrize("case", QUICK[:2] + QUICK[3:] + store.QUICK, ids=lambda case: case.what)
 def test_nothing_is_wrong_with(case):
     assert case.explore().wrong is None
 
 
-FAST = [case for case in MUTANTS if case.deaths == 0 and "unlink" not in case.what]
+FAST = [case for case in MUTANTS + store.MUTANTS if case.deaths == 0 and "unlink" not in case.what]
 
 
 @pytest.mark.parametrize("case", FAST, ids=lambda case: case.what)
