@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from _contest import Case, Contender, Goal, faster
 from _timing import Way
-from torch.distributed import TCPStore
+from torch._C._distributed_c10d import TCPStore
 
 from caffe2op_atomics.distributed import AtomicBool, Counter
 

@@ -179,6 +179,7 @@ def test_trainer_that_comes_too_late_gets_nothing():
         assert len(list(late)) == 26
 
 
+@pytest.mark.filterwarnings("ignore:SharedBatchSampler. others drew all")
 def test_threads_are_trainers_of_their_own(open_store):
     sampler = SharedBatchSampler(N, 4, name="s", store=open_store())
     drawn = run_threads(3, lambda _: list(sampler))

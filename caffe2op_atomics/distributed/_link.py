@@ -96,7 +96,7 @@ class Link:
 
     def enter_child(self) -> None:
         """Leave the connection to the parent of this process."""
-        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._lock = threading.Lock()  # as _links_lock
         self._client = None
 
 
@@ -136,6 +136,7 @@ class _HashLink(Link):
 
 
 _links: weakref.WeakValueDictionary[tuple[int, float], Link] = weakref.WeakValueDictionary()
+_links_lock = threading.Lock()
 
 
 def link_to(kind: str, store: Store | None, timeout: float) -> Link:
@@ -163,9 +164,10 @@ def link_to(kind: str, store: Store | None, timeout: float) -> Link:
             f"{kind}: store must be a store of torch.distributed, got {type(store).__name__}"
         )
     key = id(store), float(timeout)  # the link keeps the store
-    link = _links.get(key)
-    if link is None or link.dead:
-        _links[key] = link = _new_link(store, float(timeout))
+    with _links_lock:
+        link = _links.get(key)
+        if link is None or link.dead:
+            _links[key] = link = _new_link(store, float(timeout))
     return link
 
 
@@ -178,6 +180,8 @@ def _new_link(store: Store, timeout: float) -> Link:
 
 
 def _enter_child() -> None:
+    global _links_lock  # another thread of the parent may have held it
+    _links_lock = threading.Lock()
     for link in list(_links.values()):
         link.enter_child()
 
