@@ -14,12 +14,33 @@ be.
 
 from __future__ import annotations
 
-from itertools import chain
+import argparse
+from collections.abc import Callable, Sequence
 
 import _store_cases
-from _compare import run
+from _compare import measure_all, parser_of, show
+from _report import Row
 
-SECTIONS = [_store_cases.cases]
+Section = Callable[[argparse.Namespace], Sequence[Row]]
+
+
+def of_stores(options: argparse.Namespace) -> Sequence[Row]:
+    """Measure the objects in a store."""
+    return measure_all(_store_cases.cases(), options)
+
+
+SECTIONS: Sequence[Section] = (of_stores,)
+
+
+def main() -> None:
+    """Measure everything, or what the options choose."""
+    parser = parser_of(__doc__)
+    options = parser.parse_args()
+    rows = [row for section in SECTIONS for row in section(options)]
+    if not rows:
+        parser.error(f"no case has {options.only!r} in its name")
+    show(rows, options)
+
 
 if __name__ == "__main__":
-    run(chain.from_iterable(section() for section in SECTIONS), __doc__)
+    main()
