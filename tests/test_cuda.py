@@ -60,8 +60,9 @@ def test_each_ticket_is_drawn_once(dtype):
         )
 
 
+@pytest.mark.parametrize("scope", ["system", "device"])
 @pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.float16], ids=str)
-def test_two_streams_lose_nothing(dtype):
+def test_two_streams_lose_nothing(dtype, scope):
     n, times = 100_003, 100
     target, one = zeros(n, dtype=dtype), ones(n, dtype=dtype)
     torch.cuda.synchronize()
@@ -69,7 +70,7 @@ def test_two_streams_lose_nothing(dtype):
     for _ in range(times):
         for stream in streams:
             with torch.cuda.stream(stream):
-                ops.add_(target, one)
+                ops.add_(target, one, scope=scope)
     torch.cuda.synchronize()
     assert target.eq(2 * times).all()
 

@@ -7,8 +7,10 @@ that only a GPU has, real concurrency, and the device's own rounding of float32.
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sysconfig
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ emulated = torch.ops.atomics_on_cpu
 
 
 @pytest.fixture(scope="module", autouse=True)
-def library(tmp_path_factory: pytest.TempPathFactory) -> None:
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The kernels, in a namespace of their own."""
     folder = tmp_path_factory.mktemp("cuda_on_cpu")
     of_torch = Path(torch.__file__).parent
@@ -59,6 +61,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> None:
     libraries = [f"-L{of_torch / 'lib'}", "-ltorch_cpu", "-lc10"]
     subprocess.run(["c++", "-shared", *objects, *libraries, "-o", made], check=True)
     torch.ops.load_library(made)
+    return ctypes.CDLL(str(made))
 
 
 def on_cpu(op: Op) -> Any:
@@ -99,6 +102,33 @@ def with_dtypes(ops: list[Op]) -> Any:
 @with_dtypes(DENSE + NUMBER + INDEXED)
 def test_op_does_what_it_does_on_the_cpu(op, dtype):
     compare(op, op.arguments(dtype), **op.keywords)
+
+
+def touched(library: ctypes.CDLL) -> tuple[int, int]:
+    return library.touched_in_system_scope(), library.touched_in_device_scope()
+
+
+@with_dtypes(DENSE + NUMBER + INDEXED)
+def test_op_touches_cells_in_the_scope_of_its_thread_only(library, op, dtype):
+    for only_device in (0, 1):
+        before = touched(library)
+        library.atomics_set_device_scope(only_device)
+        compare(op, op.arguments(dtype), **op.keywords)
+        library.atomics_set_device_scope(0)
+        new = [now > then for now, then in zip(touched(library), before, strict=True)]
+        assert new == [not only_device, bool(only_device)]
+
+
+def test_scope_is_that_of_one_thread(library):
+    library.atomics_set_device_scope(1)
+    before = touched(library)
+    target = torch.zeros(3)
+    thread = threading.Thread(target=emulated.add_, args=(target, torch.ones(3)))
+    thread.start()
+    thread.join()
+    library.atomics_set_device_scope(0)
+    assert touched(library)[1] == before[1]
+    assert target.tolist() == [1, 1, 1]
 
 
 LAYOUTS = {

@@ -29,6 +29,8 @@ The contract that all functions share:
   forked child, where starting them would hang.
 * Memory order: sequentially consistent for one-element targets, acquire-release per element for
   larger ones (``std::memory_order`` of C++20).
+* ``scope`` is ``"system"``, or ``"device"`` where nothing but kernels of one process on one GPU
+  touches a CUDA target at the same time. On the CPU both are the same.
 * All threads and processes that touch target at the same time must do it through atomics. A plain
   torch operation beside them reads whole elements, but what it writes may be lost.
 
@@ -38,7 +40,7 @@ The contract that all functions share:
 
 Raises, before anything is changed:
     RuntimeError: ``<op>: <argument> must <rule>, got <actual>`` for a tensor argument.
-    TypeError, ValueError: for a number that target's dtype cannot hold.
+    TypeError, ValueError: for a number that target's dtype cannot hold, or an unknown scope.
 """
 
 from __future__ import annotations

@@ -8,31 +8,31 @@ from __future__ import annotations
 from torch import Tensor
 
 from ._operand import Number, operand
-from ._overloads import default as _default
+from ._overloads import Scope, in_scope
 
 
-def load(target: Tensor) -> Tensor:
+def load(target: Tensor, *, scope: Scope = "system") -> Tensor:
     """Return what ``target`` holds, each element read atomically.
 
     Example:
         >>> load(torch.tensor([1, 2]))
         tensor([1, 2])
     """
-    return _default.load(target)
+    return in_scope[scope].load(target)
 
 
-def store_(target: Tensor, other: Tensor | Number) -> Tensor:
+def store_(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Write ``other`` to ``target`` and return ``target``.
 
     Example:
         >>> store_(torch.zeros(2), 3)
         tensor([3., 3.])
     """
-    _default.store_(target, operand("store_", "other", other, target))
+    in_scope[scope].store_(target, operand("store_", "other", other, target))
     return target
 
 
-def exchange(target: Tensor, other: Tensor | Number) -> Tensor:
+def exchange(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Write ``other`` to ``target`` and return what ``target`` held before.
 
     Example:
@@ -40,11 +40,11 @@ def exchange(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> exchange(target, 0), target
         (tensor([1, 2]), tensor([0, 0]))
     """
-    return _default.exchange(target, operand("exchange", "other", other, target))
+    return in_scope[scope].exchange(target, operand("exchange", "other", other, target))
 
 
 def compare_exchange(
-    target: Tensor, expected: Tensor | Number, desired: Tensor | Number
+    target: Tensor, expected: Tensor | Number, desired: Tensor | Number, *, scope: Scope = "system"
 ) -> tuple[Tensor, Tensor]:
     """Write ``desired`` where ``target`` holds ``expected``; return old values and success.
 
@@ -62,5 +62,5 @@ def compare_exchange(
     """
     expected = operand("compare_exchange", "expected", expected, target)
     desired = operand("compare_exchange", "desired", desired, target)
-    old, success = _default.compare_exchange(target, expected, desired)
+    old, success = in_scope[scope].compare_exchange(target, expected, desired)
     return old, success

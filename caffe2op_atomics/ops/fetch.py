@@ -8,10 +8,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ._operand import Number, operand
-from ._overloads import default as _default
+from ._overloads import Scope, in_scope
 
 
-def fetch_add(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_add(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Add ``other`` to ``target`` and return what ``target`` held before.
 
     Example:
@@ -19,10 +19,10 @@ def fetch_add(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_add(counter, 5), counter
         (tensor([0]), tensor([5]))
     """
-    return _default.fetch_add(target, operand("fetch_add", "other", other, target))
+    return in_scope[scope].fetch_add(target, operand("fetch_add", "other", other, target))
 
 
-def fetch_sub(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_sub(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Subtract ``other`` from ``target`` and return what ``target`` held before.
 
     Example:
@@ -30,10 +30,10 @@ def fetch_sub(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_sub(counter, 2), counter
         (tensor([5]), tensor([3]))
     """
-    return _default.fetch_sub(target, operand("fetch_sub", "other", other, target))
+    return in_scope[scope].fetch_sub(target, operand("fetch_sub", "other", other, target))
 
 
-def fetch_min(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_min(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Lower ``target`` to ``other`` where it is smaller and return what it held before.
 
     Example:
@@ -41,10 +41,10 @@ def fetch_min(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_min(target, 3), target
         (tensor([1, 5]), tensor([1, 3]))
     """
-    return _default.fetch_min(target, operand("fetch_min", "other", other, target))
+    return in_scope[scope].fetch_min(target, operand("fetch_min", "other", other, target))
 
 
-def fetch_max(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_max(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Raise ``target`` to ``other`` where it is larger and return what it held before.
 
     Example:
@@ -52,10 +52,10 @@ def fetch_max(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_max(target, 3), target
         (tensor([1, 5]), tensor([3, 5]))
     """
-    return _default.fetch_max(target, operand("fetch_max", "other", other, target))
+    return in_scope[scope].fetch_max(target, operand("fetch_max", "other", other, target))
 
 
-def fetch_and(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_and(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Keep the bits of ``target`` that ``other`` has too and return what it held before.
 
     Example:
@@ -63,10 +63,10 @@ def fetch_and(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_and(target, 3), target
         (tensor([6, 1]), tensor([2, 1]))
     """
-    return _default.fetch_and(target, operand("fetch_and", "other", other, target))
+    return in_scope[scope].fetch_and(target, operand("fetch_and", "other", other, target))
 
 
-def fetch_or(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_or(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Set the bits of ``other`` in ``target`` and return what it held before.
 
     Example:
@@ -74,10 +74,10 @@ def fetch_or(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_or(target, 3), target
         (tensor([6, 1]), tensor([7, 3]))
     """
-    return _default.fetch_or(target, operand("fetch_or", "other", other, target))
+    return in_scope[scope].fetch_or(target, operand("fetch_or", "other", other, target))
 
 
-def fetch_xor(target: Tensor, other: Tensor | Number) -> Tensor:
+def fetch_xor(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Flip the bits of ``other`` in ``target`` and return what it held before.
 
     Example:
@@ -85,11 +85,11 @@ def fetch_xor(target: Tensor, other: Tensor | Number) -> Tensor:
         >>> fetch_xor(target, 3), target
         (tensor([6, 1]), tensor([5, 2]))
     """
-    return _default.fetch_xor(target, operand("fetch_xor", "other", other, target))
+    return in_scope[scope].fetch_xor(target, operand("fetch_xor", "other", other, target))
 
 
 def fetch_add_below(
-    target: Tensor, other: Tensor | Number, limit: Tensor | Number
+    target: Tensor, other: Tensor | Number, limit: Tensor | Number, *, scope: Scope = "system"
 ) -> tuple[Tensor, Tensor]:
     """Add ``other`` where the sum is at most ``limit``; return old values and success.
 
@@ -109,11 +109,13 @@ def fetch_add_below(
     """
     other = operand("fetch_add_below", "other", other, target)
     limit = operand("fetch_add_below", "limit", limit, target)
-    old, success = _default.fetch_add_below(target, other, limit)
+    old, success = in_scope[scope].fetch_add_below(target, other, limit)
     return old, success
 
 
-def fetch_add_checked(target: Tensor, other: Tensor | Number) -> tuple[Tensor, Tensor]:
+def fetch_add_checked(
+    target: Tensor, other: Tensor | Number, *, scope: Scope = "system"
+) -> tuple[Tensor, Tensor]:
     """Add ``other`` where the sum fits the dtype; return old values and where it did not.
 
     ``target`` is of an integer dtype. Where the sum would wrap, ``target`` is left alone.
@@ -129,5 +131,5 @@ def fetch_add_checked(target: Tensor, other: Tensor | Number) -> tuple[Tensor, T
         tensor([110, 120], dtype=torch.int8)
     """
     other = operand("fetch_add_checked", "other", other, target)
-    old, overflowed = _default.fetch_add_checked(target, other)
+    old, overflowed = in_scope[scope].fetch_add_checked(target, other)
     return old, overflowed

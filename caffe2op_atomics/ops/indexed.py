@@ -8,11 +8,17 @@ from __future__ import annotations
 from torch import Tensor
 
 from ._operand import Number, operand
-from ._overloads import default as _default
+from ._overloads import Scope, in_scope
 
 
 def index_add_(
-    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, alpha: Number = 1
+    target: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor | Number,
+    alpha: Number = 1,
+    *,
+    scope: Scope = "system",
 ) -> Tensor:
     """Add ``alpha * source[i]`` to ``target[index[i]]`` for every i and return ``target``.
 
@@ -22,6 +28,7 @@ def index_add_(
         index: see :mod:`caffe2op_atomics.ops`.
         source: see :mod:`caffe2op_atomics.ops`.
         alpha: a factor; for an integer target an integer that fits, below 2**53.
+        scope: see :mod:`caffe2op_atomics.ops`.
 
     Example:
         >>> counts = torch.zeros(3, dtype=torch.int64)
@@ -29,11 +36,13 @@ def index_add_(
         tensor([1, 0, 2])
     """
     source = rows_operand("index_add_", "source", source, target, index)
-    _default.index_add_(target, dim, index, source, alpha)
+    in_scope[scope].index_add_(target, dim, index, source, alpha)
     return target
 
 
-def index_min_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
+def index_min_(
+    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, *, scope: Scope = "system"
+) -> Tensor:
     """Lower ``target[index[i]]`` to ``source[i]`` where that is smaller; return ``target``.
 
     Example:
@@ -42,11 +51,13 @@ def index_min_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         tensor([5, 3, 5])
     """
     source = rows_operand("index_min_", "source", source, target, index)
-    _default.index_min_(target, dim, index, source)
+    in_scope[scope].index_min_(target, dim, index, source)
     return target
 
 
-def index_max_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
+def index_max_(
+    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, *, scope: Scope = "system"
+) -> Tensor:
     """Raise ``target[index[i]]`` to ``source[i]`` where that is larger; return ``target``.
 
     Example:
@@ -55,11 +66,13 @@ def index_max_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         tensor([9, 7, 5])
     """
     source = rows_operand("index_max_", "source", source, target, index)
-    _default.index_max_(target, dim, index, source)
+    in_scope[scope].index_max_(target, dim, index, source)
     return target
 
 
-def index_and_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
+def index_and_(
+    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, *, scope: Scope = "system"
+) -> Tensor:
     """Keep the bits of ``target[index[i]]`` that ``source[i]`` has too; return ``target``.
 
     Example:
@@ -68,11 +81,13 @@ def index_and_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number)
         tensor([1, 2, 7])
     """
     source = rows_operand("index_and_", "source", source, target, index)
-    _default.index_and_(target, dim, index, source)
+    in_scope[scope].index_and_(target, dim, index, source)
     return target
 
 
-def index_or_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
+def index_or_(
+    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, *, scope: Scope = "system"
+) -> Tensor:
     """Set the bits of ``source[i]`` in ``target[index[i]]`` and return ``target``.
 
     Example:
@@ -81,11 +96,13 @@ def index_or_(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) 
         tensor([1, 7, 8])
     """
     source = rows_operand("index_or_", "source", source, target, index)
-    _default.index_or_(target, dim, index, source)
+    in_scope[scope].index_or_(target, dim, index, source)
     return target
 
 
-def index_fetch_add(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
+def index_fetch_add(
+    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, *, scope: Scope = "system"
+) -> Tensor:
     """Add ``source[i]`` to ``target[index[i]]`` for every i; return what each i found there.
 
     Equal indices of a call each find a value of their own: with a source of 1 they draw different
@@ -100,10 +117,12 @@ def index_fetch_add(target: Tensor, dim: int, index: Tensor, source: Tensor | Nu
         (tensor([0, 0, 1]), tensor([1, 0, 2]))
     """
     source = rows_operand("index_fetch_add", "source", source, target, index)
-    return _default.index_fetch_add(target, dim, index, source)
+    return in_scope[scope].index_fetch_add(target, dim, index, source)
 
 
-def index_exchange(target: Tensor, dim: int, index: Tensor, source: Tensor | Number) -> Tensor:
+def index_exchange(
+    target: Tensor, dim: int, index: Tensor, source: Tensor | Number, *, scope: Scope = "system"
+) -> Tensor:
     """Write ``source[i]`` to ``target[index[i]]`` for every i; return what each i found there.
 
     Returns:
@@ -115,7 +134,7 @@ def index_exchange(target: Tensor, dim: int, index: Tensor, source: Tensor | Num
         (tensor([3, 7]), tensor([1, 2, 8]))
     """
     source = rows_operand("index_exchange", "source", source, target, index)
-    return _default.index_exchange(target, dim, index, source)
+    return in_scope[scope].index_exchange(target, dim, index, source)
 
 
 def index_compare_exchange(
@@ -124,6 +143,8 @@ def index_compare_exchange(
     index: Tensor,
     expected: Tensor | Number,
     desired: Tensor | Number,
+    *,
+    scope: Scope = "system",
 ) -> tuple[Tensor, Tensor]:
     """Write ``desired[i]`` where ``target[index[i]]`` holds ``expected[i]``, as compare_exchange.
 
@@ -139,7 +160,7 @@ def index_compare_exchange(
     """
     expected = rows_operand("index_compare_exchange", "expected", expected, target, index)
     desired = rows_operand("index_compare_exchange", "desired", desired, target, index)
-    old, success = _default.index_compare_exchange(target, dim, index, expected, desired)
+    old, success = in_scope[scope].index_compare_exchange(target, dim, index, expected, desired)
     return old, success
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._operand import Number, operand
-from ._overloads import default as _default
+from ._overloads import Scope, in_scope
 
 
 def add_(
@@ -19,6 +19,7 @@ def add_(
     *,
     stochastic_rounding: bool = False,
     generator: torch.Generator | None = None,
+    scope: Scope = "system",
 ) -> Tensor:
     """Add ``alpha * other`` to ``target`` and return ``target``.
 
@@ -33,6 +34,7 @@ def add_(
             nearest. The random bits are SplitMix64's (Steele, Lea and Flood, OOPSLA 2014), of the
             seed and the element's place, the same on every machine and number of threads.
         generator: where the seed is drawn from; torch's default one if None.
+        scope: see :mod:`caffe2op_atomics.ops`.
 
     Example:
         >>> add_(torch.ones(2), torch.ones(2), alpha=-0.5)
@@ -42,8 +44,9 @@ def add_(
         >>> bool((weights.float().mean() - 256.5).abs() < 0.1)
         True
     """
+    op = in_scope[scope].add_
     seed = _seed("add_", target, stochastic_rounding, generator)
-    _default.add_(target, operand("add_", "other", other, target), alpha, seed)
+    op(target, operand("add_", "other", other, target), alpha, seed)
     return target
 
 
@@ -54,6 +57,7 @@ def sub_(
     *,
     stochastic_rounding: bool = False,
     generator: torch.Generator | None = None,
+    scope: Scope = "system",
 ) -> Tensor:
     """Subtract ``alpha * other`` from ``target`` and return ``target``.
 
@@ -63,68 +67,70 @@ def sub_(
         alpha: a factor; for an integer target an integer that fits, below 2**53.
         stochastic_rounding: see :func:`add_`.
         generator: see :func:`add_`.
+        scope: see :mod:`caffe2op_atomics.ops`.
 
     Example:
         >>> sub_(torch.ones(2), torch.ones(2), alpha=0.5)
         tensor([0.5000, 0.5000])
     """
+    op = in_scope[scope].sub_
     seed = _seed("sub_", target, stochastic_rounding, generator)
-    _default.sub_(target, operand("sub_", "other", other, target), alpha, seed)
+    op(target, operand("sub_", "other", other, target), alpha, seed)
     return target
 
 
-def min_(target: Tensor, other: Tensor | Number) -> Tensor:
+def min_(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Lower ``target`` to ``other`` where it is smaller and return ``target``.
 
     Example:
         >>> min_(torch.tensor([1, 5]), 3)
         tensor([1, 3])
     """
-    _default.min_(target, operand("min_", "other", other, target))
+    in_scope[scope].min_(target, operand("min_", "other", other, target))
     return target
 
 
-def max_(target: Tensor, other: Tensor | Number) -> Tensor:
+def max_(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Raise ``target`` to ``other`` where it is larger and return ``target``.
 
     Example:
         >>> max_(torch.tensor([1, 5]), 3)
         tensor([3, 5])
     """
-    _default.max_(target, operand("max_", "other", other, target))
+    in_scope[scope].max_(target, operand("max_", "other", other, target))
     return target
 
 
-def and_(target: Tensor, other: Tensor | Number) -> Tensor:
+def and_(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Keep the bits of ``target`` that ``other`` has too and return ``target``.
 
     Example:
         >>> and_(torch.tensor([6, 1]), 3)
         tensor([2, 1])
     """
-    _default.and_(target, operand("and_", "other", other, target))
+    in_scope[scope].and_(target, operand("and_", "other", other, target))
     return target
 
 
-def or_(target: Tensor, other: Tensor | Number) -> Tensor:
+def or_(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Set the bits of ``other`` in ``target`` and return ``target``.
 
     Example:
         >>> or_(torch.tensor([6, 1]), 3)
         tensor([7, 3])
     """
-    _default.or_(target, operand("or_", "other", other, target))
+    in_scope[scope].or_(target, operand("or_", "other", other, target))
     return target
 
 
-def xor_(target: Tensor, other: Tensor | Number) -> Tensor:
+def xor_(target: Tensor, other: Tensor | Number, *, scope: Scope = "system") -> Tensor:
     """Flip the bits of ``other`` in ``target`` and return ``target``.
 
     Example:
         >>> xor_(torch.tensor([6, 1]), 3)
         tensor([5, 2])
     """
-    _default.xor_(target, operand("xor_", "other", other, target))
+    in_scope[scope].xor_(target, operand("xor_", "other", other, target))
     return target
 
 

@@ -10,16 +10,17 @@
 namespace atomics::cuda {
 
 template <class C, size_t N, class Visit>
-__global__ void visit_cells(const Walk<N> walk, int64_t numel, Visit visit) {
+__global__ void visit_cells(thread_scope scope, const Walk<N> walk, int64_t numel, Visit visit) {
   char* at[N];
+  const auto visit_cell = [&](const auto& cell) { visit(cell, at); };
   if (numel == 1) {
     if (first_of_thread() != 0) return;
     walk.find(0, at);
-    return visit(Ref<C, Single>(&as<C>(at[0])), at);
+    return in_scope<Single>(scope, &as<C>(at[0]), visit_cell);
   }
   for (int64_t i = first_of_thread(); i < numel; i += threads_of_grid()) {
     walk.find(i, at);
-    visit(Ref<C, Bulk>(&as<C>(at[0])), at);
+    in_scope<Bulk>(scope, &as<C>(at[0]), visit_cell);
   }
 }
 

@@ -14,8 +14,8 @@ namespace {
 // Rows of one integer, counters: the lanes of a warp that name one row draw together, each its own
 // part of what the group was given.
 template <class C, class Index>
-__global__ void draw(char* target, const char* source, int64_t source_step, C* old, int64_t numel,
-                     RowIndex<Index> of) {
+__global__ void draw(thread_scope scope, char* target, const char* source, int64_t source_step,
+                     C* old, int64_t numel, RowIndex<Index> of) {
   const Warp warp;
   for (int64_t i = first_of_thread(); warp.any(i < numel); i += threads_of_grid()) {
     const int64_t offset = i < numel ? of.offset(i) : -1;
@@ -25,7 +25,10 @@ __global__ void draw(char* target, const char* source, int64_t source_step, C* o
     const uint32_t peers = warp.peers(lanes, offset);
     const auto sum = sum_of_group(warp, peers, other);
     C first{};
-    if (sum.leads) first = Add::apply(Ref<C, Bulk>(&as<C>(target + offset)), sum.total);
+    if (sum.leads) {
+      first = in_scope<Bulk>(scope, &as<C>(target + offset),
+                             [&](const auto& cell) { return Add::apply(cell, sum.total); });
+    }
     first = warp.shuffle(peers, first, warp.lowest(peers));
     old[i] = static_cast<C>(first + sum.before);
   }

@@ -14,16 +14,19 @@ namespace {
 // Rows of one integer, a histogram: the lanes of a warp that name one row add once. The sum wraps
 // as that of single additions does.
 template <class C, class Index, class Scale>
-__global__ void add_counts(char* target, const char* source, int64_t source_step, int64_t numel,
-                           RowIndex<Index> of, Scale scale) {
+__global__ void add_counts(thread_scope scope, char* target, const char* source,
+                           int64_t source_step, int64_t numel, RowIndex<Index> of, Scale scale) {
   const Warp warp;
   for (int64_t i = first_of_thread(); warp.any(i < numel); i += threads_of_grid()) {
     const int64_t offset = i < numel ? of.offset(i) : -1;
     const uint32_t lanes = warp.those(offset >= 0);
     if (offset < 0) continue;
     const C other = scale(*reinterpret_cast<const C*>(source + i * source_step));
-    const auto sum = sum_of_group(warp, warp.peers(lanes, offset), other);
-    if (sum.leads) red(Add{}, &as<C>(target + offset), sum.total);
+    auto sum = sum_of_group(warp, warp.peers(lanes, offset), other);
+    if (!sum.leads) continue;
+    char* at[] = {target + offset, reinterpret_cast<char*>(&sum.total)};
+    in_scope<Bulk>(scope, &as<C>(at[0]),
+                   [&](const auto& cell) { VisitRed<Add, Unscaled>{}(cell, at); });
   }
 }
 
@@ -33,15 +36,15 @@ constexpr bool kCounts = std::is_integral_v<C> && sizeof(C) >= 4;
 
 // Rows of floats without gaps, each of whole words.
 template <class C, class Index, class Scale>
-__global__ void add_row_words(char* target, const Word* source, int64_t words, RowIndex<Index> of,
-                              Scale scale) {
+__global__ void add_row_words(thread_scope scope, char* target, const Word* source, int64_t words,
+                              RowIndex<Index> of, Scale scale) {
   constexpr int64_t kElements = sizeof(Word) / sizeof(C);
   const int64_t row_words = of.width / kElements;
   for (int64_t i = first_of_thread(); i < words; i += threads_of_grid()) {
     const int64_t offset = of.offset(i * kElements);
     if (offset < 0) continue;
     const int64_t column = i - quotient(i, row_words) * row_words;
-    add_scaled_word(&as<C>(target + offset + column * kWord), source[i], scale);
+    add_scaled_word(scope, &as<C>(target + offset + column * kWord), source[i], scale);
   }
 }
 

@@ -8,6 +8,8 @@
 
 namespace atomics::cuda {
 
+constinit thread_local thread_scope scope = thread_scope_system;
+
 void check_cuda(const char* op, cudaError_t error) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // or the next launch, ours or torch's, would find it
@@ -43,3 +45,8 @@ Launch::Launch(const char* op, const Tensor& target)
 }
 
 }  // namespace atomics::cuda
+
+void atomics_set_device_scope(int only_device) {
+  using namespace atomics::cuda;
+  scope = only_device != 0 ? thread_scope_device : thread_scope_system;
+}

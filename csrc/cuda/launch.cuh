@@ -9,10 +9,14 @@
 #include <utility>
 
 #include "../view.h"
+#include "ref.cuh"
 
 namespace atomics::cuda {
 
 constexpr int kThreads = 256;  // of a block
+
+// That of the calls of this thread, see atomics_set_device_scope.
+extern constinit thread_local thread_scope scope;
 
 // Raises what CUDA reports, which may be of an earlier call.
 void check_cuda(const char* op, cudaError_t error);
@@ -28,15 +32,16 @@ class Launch {
   cudaStream_t stream() const { return stream_; }
   bool is_captured() const;  // into a CUDA graph: nothing runs now
 
-  // Runs kernel(args...) in `threads` threads, or in as many as the device has: kernels stride.
+  // Runs kernel(scope, args...) in `threads` threads, or in as many as the device has: kernels
+  // stride. The scope is the calling thread's.
   template <class... Params, class... Args>
-  void operator()(void (*kernel)(Params...), int64_t threads, Args&&... args) const {
+  void operator()(void (*kernel)(thread_scope, Params...), int64_t threads, Args&&... args) const {
     const int64_t blocks = std::min((threads + kThreads - 1) / kThreads, most_blocks(op_, device_));
     cudaLaunchConfig_t config{};
     config.gridDim.x = static_cast<unsigned>(blocks);
     config.blockDim.x = kThreads;
     config.stream = stream_;
-    check_cuda(op_, cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...));
+    check_cuda(op_, cudaLaunchKernelEx(&config, kernel, scope, std::forward<Args>(args)...));
   }
 
  private:
@@ -53,3 +58,7 @@ __device__ inline int64_t first_of_thread() {
 __device__ inline int64_t threads_of_grid() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 }  // namespace atomics::cuda
+
+// Has the calls of this thread be atomic for the kernels of their device only, or for all again.
+// No argument of the ops, which are the same on the CPU, where it makes no difference.
+extern "C" __attribute__((visibility("default"))) void atomics_set_device_scope(int only_device);

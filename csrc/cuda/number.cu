@@ -8,11 +8,12 @@ namespace atomics::cuda {
 namespace {
 
 template <class C, class Visit>
-__global__ void visit_number(char* cell, Numbers<C> numbers, Numbers<C>* result, Visit visit) {
+__global__ void visit_number(thread_scope scope, char* cell, Numbers<C> numbers, Numbers<C>* result,
+                             Visit visit) {
   if (first_of_thread() != 0) return;
   char* at[5];
   numbers.find(cell, at);
-  visit(Ref<C, Single>(&as<C>(cell)), at);
+  in_scope<Single>(scope, &as<C>(cell), [&](const auto& ref) { visit(ref, at); });
   if (result != nullptr) *result = numbers;
 }
 

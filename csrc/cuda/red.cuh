@@ -1,5 +1,5 @@
 // Updates that fetch nothing, which a GPU sends to its memory without waiting: PTX's red. That of
-// libcu++ is an atom, which waits for a result.
+// libcu++ is an atom, which waits for a result, and CUDA's own atomicAdd often becomes one.
 #pragma once
 
 #include <cstdint>
@@ -13,54 +13,41 @@ namespace atomics::cuda {
 
 #ifdef __CUDA_ARCH__
 
-__device__ inline void red(Add, uint32_t* at, uint32_t other) {
-  asm volatile("red.relaxed.sys.global.add.u32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
-}
-__device__ inline void red(Add, uint64_t* at, uint64_t other) {
-  asm volatile("red.relaxed.sys.global.add.u64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
-}
-__device__ inline void red(Add, float* at, float other) {
-  asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(at), "f"(other) : "memory");
-}
-__device__ inline void red(Add, double* at, double other) {
-  asm volatile("red.relaxed.sys.global.add.f64 [%0], %1;" ::"l"(at), "d"(other) : "memory");
-}
-__device__ inline void red(Min, int32_t* at, int32_t other) {
-  asm volatile("red.relaxed.sys.global.min.s32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
-}
-__device__ inline void red(Min, int64_t* at, int64_t other) {
-  asm volatile("red.relaxed.sys.global.min.s64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
-}
-__device__ inline void red(Max, int32_t* at, int32_t other) {
-  asm volatile("red.relaxed.sys.global.max.s32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
-}
-__device__ inline void red(Max, int64_t* at, int64_t other) {
-  asm volatile("red.relaxed.sys.global.max.s64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
-}
-__device__ inline void red(And, uint32_t* at, uint32_t other) {
-  asm volatile("red.relaxed.sys.global.and.b32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
-}
-__device__ inline void red(And, uint64_t* at, uint64_t other) {
-  asm volatile("red.relaxed.sys.global.and.b64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
-}
-__device__ inline void red(Or, uint32_t* at, uint32_t other) {
-  asm volatile("red.relaxed.sys.global.or.b32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
-}
-__device__ inline void red(Or, uint64_t* at, uint64_t other) {
-  asm volatile("red.relaxed.sys.global.or.b64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
-}
-__device__ inline void red(Xor, uint32_t* at, uint32_t other) {
-  asm volatile("red.relaxed.sys.global.xor.b32 [%0], %1;" ::"l"(at), "r"(other) : "memory");
-}
-__device__ inline void red(Xor, uint64_t* at, uint64_t other) {
-  asm volatile("red.relaxed.sys.global.xor.b64 [%0], %1;" ::"l"(at), "l"(other) : "memory");
-}
+// The scope is part of an instruction's name, into which no template can put it.
+#define ATOMICS_RED(Op, T, instruction, constraint)                                                \
+  template <thread_scope scope>                                                                    \
+  __device__ void red(Op, T* at, T other) {                                                        \
+    if constexpr (scope == thread_scope_device) {                                                  \
+      asm volatile("red.relaxed.gpu.global." instruction " [%0], %1;" ::"l"(at), constraint(other) \
+                   : "memory");                                                                    \
+    } else {                                                                                       \
+      asm volatile("red.relaxed.sys.global." instruction " [%0], %1;" ::"l"(at), constraint(other) \
+                   : "memory");                                                                    \
+    }                                                                                              \
+  }
+
+ATOMICS_RED(Add, uint32_t, "add.u32", "r")
+ATOMICS_RED(Add, uint64_t, "add.u64", "l")
+ATOMICS_RED(Add, float, "add.f32", "f")
+ATOMICS_RED(Add, double, "add.f64", "d")
+ATOMICS_RED(Min, int32_t, "min.s32", "r")
+ATOMICS_RED(Min, int64_t, "min.s64", "l")
+ATOMICS_RED(Max, int32_t, "max.s32", "r")
+ATOMICS_RED(Max, int64_t, "max.s64", "l")
+ATOMICS_RED(And, uint32_t, "and.b32", "r")
+ATOMICS_RED(And, uint64_t, "and.b64", "l")
+ATOMICS_RED(Or, uint32_t, "or.b32", "r")
+ATOMICS_RED(Or, uint64_t, "or.b64", "l")
+ATOMICS_RED(Xor, uint32_t, "xor.b32", "r")
+ATOMICS_RED(Xor, uint64_t, "xor.b64", "l")
+
+#undef ATOMICS_RED
 
 #else
 
-template <class Op, class T>
+template <thread_scope scope, class Op, class T>
 __device__ void red(Op, T* at, T other) {
-  Op::apply(Ref<T, Bulk>(at), other);
+  Op::apply(Ref<T, Bulk, scope>(at), other);
 }
 
 #endif
@@ -70,16 +57,15 @@ template <class Op, class Scale>
 struct VisitRed {
   Scale scale;
 
-  template <class Cell, class At>
-  __device__ void operator()(const Cell& cell, const At& at) const {
-    using T = typename Cell::value_type;
-    const auto other = scale(static_cast<typename Cell::operand_type>(as<T>(at[1])));
-    constexpr bool kIsBulk = std::is_same_v<typename Cell::order_type, Bulk>;
-    if constexpr (kIsBulk && requires { red(Op{}, &as<T>(at[0]), other); }) {
-      red(Op{}, &as<T>(at[0]), other);
+  template <class T, class Order, thread_scope scope, class At>
+  __device__ void operator()(const Ref<T, Order, scope>& cell, const At& at) const {
+    const auto other = scale(static_cast<Widened<T>>(as<T>(at[1])));
+    constexpr bool kIsBulk = std::is_same_v<Order, Bulk>;
+    if constexpr (kIsBulk && requires { red<scope>(Op{}, &as<T>(at[0]), other); }) {
+      red<scope>(Op{}, &as<T>(at[0]), other);
     } else if constexpr (kIsBulk && std::is_same_v<Op, Sub> &&
-                         requires { red(Add{}, &as<T>(at[0]), other); }) {
-      red(Add{}, &as<T>(at[0]), static_cast<T>(-other));
+                         requires { red<scope>(Add{}, &as<T>(at[0]), other); }) {
+      red<scope>(Add{}, &as<T>(at[0]), static_cast<T>(-other));
     } else {
       Op::apply(cell, other);
     }

@@ -33,14 +33,15 @@ struct RowIndex {
 };
 
 template <class C, class Index, size_t N, class Visit>
-__global__ void visit_rows(const Walk<N> walk, int64_t numel, RowIndex<Index> of, Visit visit) {
+__global__ void visit_rows(thread_scope scope, const Walk<N> walk, int64_t numel,
+                           RowIndex<Index> of, Visit visit) {
   char* at[N];
   for (int64_t i = first_of_thread(); i < numel; i += threads_of_grid()) {
     const int64_t offset = of.offset(i);
     if (offset < 0) continue;
     walk.find(i, at);
     at[0] += offset;
-    visit(Ref<C, Bulk>(&as<C>(at[0])), at);
+    in_scope<Bulk>(scope, &as<C>(at[0]), [&](const auto& cell) { visit(cell, at); });
   }
 }
 

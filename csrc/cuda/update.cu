@@ -31,13 +31,15 @@ Negated<T, Scale> addend(Sub, Scale scale) {
 // Of dense operands, word by word. The words are those of the target; the elements of `other` that
 // belong to one need not be aligned like it.
 template <class T, class Scale>
-__global__ void add_words(T* target, const T* other, Words words, Scale scale) {
+__global__ void add_words(thread_scope scope, T* target, const T* other, Words words, Scale scale) {
   constexpr int kElements = sizeof(Word) / sizeof(T);
   const int64_t edges = words.before + words.after;
   const int64_t n = words.before + words.count * kElements;
   for (int64_t i = first_of_thread(); i < edges; i += threads_of_grid()) {
     const int64_t at = i < words.before ? i : n + i - words.before;
-    Ref<T, Bulk>(target + at).fetch_add(scale(static_cast<Widened<T>>(other[at])));
+    in_scope<Bulk>(scope, target + at, [&](const auto& cell) {
+      cell.fetch_add(scale(static_cast<Widened<T>>(other[at])));
+    });
   }
   const bool aligned = reinterpret_cast<uintptr_t>(other + words.before) % kWord == 0;
   for (int64_t i = first_of_thread(); i < words.count; i += threads_of_grid()) {
@@ -49,7 +51,7 @@ __global__ void add_words(T* target, const T* other, Words words, Scale scale) {
       auto* const elements = reinterpret_cast<T*>(word.bits);
       for (int k = 0; k < kElements; ++k) elements[k] = other[at + k];
     }
-    add_scaled_word(target + at, word, scale);
+    add_scaled_word(scope, target + at, word, scale);
   }
 }
 

@@ -29,43 +29,71 @@ struct alignas(kWord) Word {
 
 #if __CUDA_ARCH__ >= 900
 
-__device__ inline void add_word(float* at, const Word& other) {
-  asm volatile("red.relaxed.sys.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(at),
-               "f"(__uint_as_float(other.bits[0])), "f"(__uint_as_float(other.bits[1])),
-               "f"(__uint_as_float(other.bits[2])), "f"(__uint_as_float(other.bits[3]))
-               : "memory");
+template <thread_scope scope>
+__device__ void add_word(float* at, const Word& other) {
+  if constexpr (scope == thread_scope_device) {
+    asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(at),
+                 "f"(__uint_as_float(other.bits[0])), "f"(__uint_as_float(other.bits[1])),
+                 "f"(__uint_as_float(other.bits[2])), "f"(__uint_as_float(other.bits[3]))
+                 : "memory");
+  } else {
+    asm volatile("red.relaxed.sys.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(at),
+                 "f"(__uint_as_float(other.bits[0])), "f"(__uint_as_float(other.bits[1])),
+                 "f"(__uint_as_float(other.bits[2])), "f"(__uint_as_float(other.bits[3]))
+                 : "memory");
+  }
 }
 
-__device__ inline void add_word(torch::headeronly::Half* at, const Word& other) {
-  asm volatile("red.relaxed.sys.global.add.noftz.v4.f16x2 [%0], {%1, %2, %3, %4};" ::"l"(at),
-               "r"(other.bits[0]), "r"(other.bits[1]), "r"(other.bits[2]), "r"(other.bits[3])
-               : "memory");
+template <thread_scope scope>
+__device__ void add_word(torch::headeronly::Half* at, const Word& other) {
+  if constexpr (scope == thread_scope_device) {
+    asm volatile("red.relaxed.gpu.global.add.noftz.v4.f16x2 [%0], {%1, %2, %3, %4};" ::"l"(at),
+                 "r"(other.bits[0]), "r"(other.bits[1]), "r"(other.bits[2]), "r"(other.bits[3])
+                 : "memory");
+  } else {
+    asm volatile("red.relaxed.sys.global.add.noftz.v4.f16x2 [%0], {%1, %2, %3, %4};" ::"l"(at),
+                 "r"(other.bits[0]), "r"(other.bits[1]), "r"(other.bits[2]), "r"(other.bits[3])
+                 : "memory");
+  }
 }
 
-__device__ inline void add_word(torch::headeronly::BFloat16* at, const Word& other) {
-  asm volatile("red.relaxed.sys.global.add.noftz.v4.bf16x2 [%0], {%1, %2, %3, %4};" ::"l"(at),
-               "r"(other.bits[0]), "r"(other.bits[1]), "r"(other.bits[2]), "r"(other.bits[3])
-               : "memory");
+template <thread_scope scope>
+__device__ void add_word(torch::headeronly::BFloat16* at, const Word& other) {
+  if constexpr (scope == thread_scope_device) {
+    asm volatile("red.relaxed.gpu.global.add.noftz.v4.bf16x2 [%0], {%1, %2, %3, %4};" ::"l"(at),
+                 "r"(other.bits[0]), "r"(other.bits[1]), "r"(other.bits[2]), "r"(other.bits[3])
+                 : "memory");
+  } else {
+    asm volatile("red.relaxed.sys.global.add.noftz.v4.bf16x2 [%0], {%1, %2, %3, %4};" ::"l"(at),
+                 "r"(other.bits[0]), "r"(other.bits[1]), "r"(other.bits[2]), "r"(other.bits[3])
+                 : "memory");
+  }
 }
 
 #else
 
-template <class T>
+template <thread_scope scope, class T>
 __device__ void add_word(T* at, const Word& other) {
   const auto* const others = reinterpret_cast<const T*>(other.bits);
-  for (size_t k = 0; k < sizeof(Word) / sizeof(T); ++k) Ref<T, Bulk>(at + k).fetch_add(others[k]);
+  for (size_t k = 0; k < sizeof(Word) / sizeof(T); ++k) {
+    Ref<T, Bulk, scope>(at + k).fetch_add(others[k]);
+  }
 }
 
 #endif
 
 // The same of alpha * other.
 template <class T, class Scale>
-__device__ void add_scaled_word(T* at, Word other, Scale scale) {
+__device__ void add_scaled_word(thread_scope scope, T* at, Word other, Scale scale) {
   auto* const elements = reinterpret_cast<T*>(other.bits);
   for (size_t k = 0; k < sizeof(Word) / sizeof(T); ++k) {
     elements[k] = static_cast<T>(scale(static_cast<Widened<T>>(elements[k])));
   }
-  add_word(at, other);
+  if (scope == thread_scope_device) {
+    add_word<thread_scope_device>(at, other);
+  } else {
+    add_word<thread_scope_system>(at, other);
+  }
 }
 
 // Whether a word of these is added right: a product with alpha would be rounded to 16 bits before.
