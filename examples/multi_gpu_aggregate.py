@@ -1,8 +1,9 @@
 """Add up gradients of several processes and GPUs in one tensor, racy and by atomic additions.
 
 Each process calculates on a GPU of its own, as far as there are any, and adds to a tensor on the
-first one that all of them were sent (CUDA's IPC). Nobody waits for anybody: no collective, no lock.
-Without a GPU it runs on the CPU, over shared memory. Not yet run on a card.
+first one that all of them were sent (CUDA's IPC): the atomic way over the link between the two, as
+far as that has atomics. Nobody waits for anybody: no collective, no lock. Without a GPU it runs on
+the CPU, over shared memory. Not yet run on a card.
 """
 
 from __future__ import annotations
@@ -27,16 +28,30 @@ def add_gradients(
         device = torch.device("cuda", rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
     weights = torch.zeros(len(total), device=device, requires_grad=True)
+    direct = way == ATOMIC and adds_over_link(total, weights)
     for _ in range(options.steps):
         (gradient,) = torch.autograd.grad(weights.sum(), weights)
-        here = gradient.to(total.device)
+        if not direct:
+            gradient = gradient.to(total.device)
         if way == ATOMIC:
-            atomics.ops.add_(total, here)
+            atomics.ops.add_(total, gradient)
         else:
-            total += here
+            total += gradient
         done += 1
     if total.is_cuda:
         torch.cuda.synchronize(total.device)
+        torch.cuda.synchronize(device)
+
+
+def adds_over_link(total: Tensor, zeros: Tensor) -> bool:
+    """Return whether the GPU of ``zeros`` adds to ``total`` from where it is."""
+    try:
+        atomics.ops.add_(total, zeros)
+    except RuntimeError as error:
+        if "with atomics over its link" not in str(error):
+            raise
+        return False
+    return True
 
 
 def main(argv: Sequence[str] | None = None) -> int:

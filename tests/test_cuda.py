@@ -127,6 +127,60 @@ def test_index_that_does_not_fit_is_left_out_and_raised_by_the_next_call(dtype):
     assert target.tolist() == [2, 1, 2]
 
 
+@pytest.fixture
+def other_gpu() -> str:
+    """A GPU that adds to the memory of the first one over their link."""
+    if torch.cuda.device_count() < 2:
+        pytest.skip("one GPU")
+    try:
+        ops.add_(zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64, device="cuda:1"))
+    except RuntimeError as error:
+        if "with atomics over its link" not in str(error):
+            raise
+        pytest.skip("no GPU whose link to the first one has atomics")
+    return "cuda:1"
+
+
+@pytest.mark.parametrize("dtype", NUMBERS, ids=str)
+def test_two_gpus_add_to_one_tensor_and_lose_nothing(other_gpu, dtype):
+    n, times = 100_003, 50
+    target = zeros(n, dtype=dtype)
+    addends = [torch.ones(n, dtype=dtype, device=device) for device in ("cuda:0", other_gpu)]
+    index = [torch.arange(n, device=addend.device) for addend in addends]
+    torch.cuda.synchronize(0)
+    for _ in range(times // 2):
+        for k, addend in enumerate(addends):
+            ops.add_(target, addend)
+            ops.sub_(target, addend, alpha=-1)
+            ops.index_add_(target, 0, index[k], addend, alpha=-1)
+    for device in ("cuda:0", other_gpu):
+        torch.cuda.synchronize(device)
+    assert target.eq(times).all()
+
+
+def test_events_order_the_streams_of_two_gpus(other_gpu):
+    target = zeros(MANY, dtype=torch.int64)
+    one = torch.ones(MANY, dtype=torch.int64, device=other_gpu)
+    torch.cuda._sleep(10_000_000)
+    ops.add_(target, 1)
+    torch.cuda.current_stream(other_gpu).wait_stream(torch.cuda.current_stream(0))
+    ops.add_(target, one)
+    torch.cuda.current_stream(0).wait_stream(torch.cuda.current_stream(other_gpu))
+    assert ops.fetch_add(target, 1).eq(2).all()
+
+
+def test_addition_to_another_gpu_is_of_the_scope_of_the_system(other_gpu):
+    target, one = zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64, device=other_gpu)
+    with pytest.raises(
+        RuntimeError,
+        match=r"^add_: scope must be 'system' for tensors on two devices, got 'device'",
+    ):
+        ops.add_(target, one, scope="device")
+    with pytest.raises(RuntimeError, match=r"^min_: other must be on cuda:0 like target, got cuda"):
+        ops.min_(target, one)
+    assert target.tolist() == [0]
+
+
 def test_operands_have_to_be_on_the_device():
     target = zeros(3, dtype=torch.float32)
     for call in (

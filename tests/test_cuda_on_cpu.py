@@ -11,6 +11,7 @@ import ctypes
 import subprocess
 import sysconfig
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 from op_table import DENSE, INDEXED, INTEGERS, NUMBER, NUMBERS, Op
+from support import assert_refused
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -27,6 +29,19 @@ SHARED = ("check.cpp", "fail.cpp", "overlap.cpp", "view.cpp", "schema.cpp")
 
 atomics = torch.ops.atomics
 emulated = torch.ops.atomics_on_cpu
+
+
+class Machine(ctypes.Structure):
+    """As in cuda_runtime.h of the stand-in."""
+
+    _fields_ = [
+        ("touched", ctypes.c_int64 * 2),
+        ("on_peer", ctypes.c_void_p),
+        ("peer_access", ctypes.c_int),
+        ("peer_atomics", ctypes.c_int),
+        ("peer_asked", ctypes.c_int),
+        ("device", ctypes.c_int),
+    ]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,6 +77,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     subprocess.run(["c++", "-shared", *objects, *libraries, "-o", made], check=True)
     torch.ops.load_library(made)
     return ctypes.CDLL(str(made))
+
+
+@pytest.fixture(scope="module")
+def machine(library: ctypes.CDLL) -> Machine:
+    return Machine.in_dll(library, "machine")
 
 
 def on_cpu(op: Op) -> Any:
@@ -104,30 +124,26 @@ def test_op_does_what_it_does_on_the_cpu(op, dtype):
     compare(op, op.arguments(dtype), **op.keywords)
 
 
-def touched(library: ctypes.CDLL) -> tuple[int, int]:
-    return library.touched_in_system_scope(), library.touched_in_device_scope()
-
-
 @with_dtypes(DENSE + NUMBER + INDEXED)
-def test_op_touches_cells_in_the_scope_of_its_thread_only(library, op, dtype):
+def test_op_touches_cells_in_the_scope_of_its_thread_only(library, machine, op, dtype):
     for only_device in (0, 1):
-        before = touched(library)
+        before = list(machine.touched)
         library.atomics_set_device_scope(only_device)
         compare(op, op.arguments(dtype), **op.keywords)
         library.atomics_set_device_scope(0)
-        new = [now > then for now, then in zip(touched(library), before, strict=True)]
+        new = [now > then for now, then in zip(machine.touched, before, strict=True)]
         assert new == [not only_device, bool(only_device)]
 
 
-def test_scope_is_that_of_one_thread(library):
+def test_scope_is_that_of_one_thread(library, machine):
     library.atomics_set_device_scope(1)
-    before = touched(library)
+    before = machine.touched[1]
     target = torch.zeros(3)
     thread = threading.Thread(target=emulated.add_, args=(target, torch.ones(3)))
     thread.start()
     thread.join()
     library.atomics_set_device_scope(0)
-    assert touched(library)[1] == before[1]
+    assert machine.touched[1] == before
     assert target.tolist() == [1, 1, 1]
 
 
@@ -241,3 +257,59 @@ def test_index_that_does_not_fit_is_left_out_and_raised_later(name, shape, dtype
     ):
         emulated.load(target)
     assert emulated.load(target).equal(target)
+
+
+@pytest.fixture
+def peer(machine: Machine) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Has a tensor be on another GPU, of the same name ("cpu") to the stand-in."""
+
+    def put(tensor: Tensor) -> Tensor:
+        machine.on_peer = tensor.data_ptr()
+        return tensor
+
+    yield put
+    machine.on_peer = None
+    machine.peer_access = machine.peer_atomics = 0
+
+
+def test_addition_to_a_peer_runs_there_over_a_link_with_atomics_only(library, machine, peer):
+    other = peer(torch.tensor([2, 0, 2]))  # the index, too, which is to be on the same one
+    calls = {"add_": (other, 3), "sub_": (other,), "index_add_": (0, other, other)}
+    rule = "be on cpu like target, or on a GPU with atomics over its link to it, got cpu"
+    for access, has_atomics in ((0, 1), (1, 0)):
+        machine.peer_access, machine.peer_atomics = access, has_atomics
+        for name, arguments in calls.items():
+            what = "source" if "index" in name else "other"
+            message = f"{name}: {what} must {rule}"
+            assert_refused(getattr(emulated, name), (torch.zeros_like(other), *arguments), message)
+
+    machine.peer_access = machine.peer_atomics = 1
+    asked = machine.peer_asked
+    for name, arguments in calls.items():
+        target, expected = torch.arange(3), torch.arange(3)
+        machine.device = -1
+        getattr(emulated, name)(target, *arguments)
+        assert machine.device == 0
+        getattr(atomics, name)(expected, *arguments)
+        assert target.equal(expected)
+    assert machine.peer_asked == asked + 1
+
+    message = "index_add_: index must be on cpu like source, got cpu"
+    assert_refused(emulated.index_add_, (torch.arange(3), 0, other.clone(), other), message)
+    library.atomics_set_device_scope(1)
+    message = "add_: scope must be 'system' for tensors on two devices, got 'device'"
+    assert_refused(emulated.add_, (torch.zeros_like(other), other), message)
+    library.atomics_set_device_scope(0)
+
+
+ADDING = {"add_", "sub_", "index_add_"}
+OTHERS = [op for op in DENSE + INDEXED if op.name not in {*ADDING, "load"}]
+
+
+@pytest.mark.parametrize("op", OTHERS, ids=lambda op: op.name)
+def test_other_ops_have_their_operands_on_one_device(op, machine, peer):
+    machine.peer_access = machine.peer_atomics = 1
+    *rest, last = op.arguments(op.dtypes[-1])
+    name = op.overload._schema.arguments[len(rest)].name
+    message = f"{op.name}: {name} must be on cpu like target, got cpu"
+    assert_refused(on_cpu(op), (*rest, peer(last.clone())), message)

@@ -26,10 +26,10 @@ __global__ void visit_cells(thread_scope scope, const Walk<N> walk, int64_t nume
 
 // Calls visit(cell, at) for each cell of operands[0]; at[k] is where operand k's element is.
 template <class C, size_t N, class Visit>
-void for_each_cell(const char* op, const Tensor& target, const std::array<Operand, N>& operands,
+void for_each_cell(const char* op, const Tensor& on, const std::array<Operand, N>& operands,
                    int64_t numel, Visit visit) {
   if (numel == 0) return;
-  Launch(op, target)(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
+  Launch(op, on)(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
 }
 
 // All that a target with broadcasting operands of its dtype needs, in order.

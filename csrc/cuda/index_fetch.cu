@@ -35,12 +35,11 @@ __global__ void draw(thread_scope scope, char* target, const char* source, int64
 }
 
 template <class Op, class C>
-void fetch_rows(const Tensor& target, const View& cells, const View& index, const View& values,
-                const Tensor& old) {
+void fetch_rows(const View& cells, const View& index, const View& values, const Tensor& old) {
   constexpr auto kName = Op::kIndexFetch;
   if constexpr (std::is_same_v<Op, Add> && std::is_integral_v<C> && sizeof(C) >= 4) {
     if (values.numel == index.numel && values.numel != 0) {
-      const Launch launch(kName, target);
+      const Launch launch(kName, values.tensor);
       const Operand from = readable(values);
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
         launch(draw<C, Index>, values.numel, writable(cells).data,
@@ -51,8 +50,8 @@ void fetch_rows(const Tensor& target, const View& cells, const View& index, cons
       return check_indices_now(kName, launch);
     }
   }
-  for_each_row_cell<C, 2>(kName, target, cells, index, values,
-                          {readable(values), fresh(old, values)}, VisitFetch<Op>{});
+  for_each_row_cell<C, 2>(kName, cells, index, values, {readable(values), fresh(old, values)},
+                          VisitFetch<Op>{});
 }
 
 template <class Op>
@@ -68,7 +67,7 @@ struct IndexFetchKernel {
     check_rows(kName, cells, dim, rows, {values});
     Tensor old = empty_like(values, target.device());
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      fetch_rows<Op, typename Op::template Cell<T>>(target, cells, rows, values, old);
+      fetch_rows<Op, typename Op::template Cell<T>>(cells, rows, values, old);
     });
     return old;
   }
@@ -89,7 +88,7 @@ struct IndexCompareExchangeKernel {
     Tensor old = empty_like(values, target.device());
     Tensor success = empty(values.dim, values.sizes, ScalarType::Bool, target.device());
     dispatch(TypesOf<CompareExchange>{}, cells.dtype, [&]<class T>() {
-      for_each_row_cell<Bits<T>, 4>(kName, target, cells, rows, values,
+      for_each_row_cell<Bits<T>, 4>(kName, cells, rows, values,
                                     {readable(guesses), readable(values), fresh(old, values),
                                      fresh(success, values, sizeof(bool))},
                                     VisitCompareExchange{});

@@ -2,6 +2,7 @@
 // several times are changed by each of their sources, in any order. The meaning of an op is in
 // csrc/ops.
 #include "../register.h"
+#include "reach.cuh"
 #include "rows.cuh"
 #include "warp.cuh"
 #include "warp.h"
@@ -59,14 +60,13 @@ bool are_words(const View& cells, const char* target, const View& values) {
 }
 
 template <class Op, class C, class Scale>
-void update_rows(const Tensor& target, const View& cells, const View& index, const View& values,
-                 Scale scale) {
+void update_rows(const View& cells, const View& index, const View& values, Scale scale) {
   constexpr auto kName = Op::kIndexUpdate;
   if (values.numel == 0) return;
   if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
     char* const data = writable(cells).data;
     if (are_words(cells, data, values)) {
-      const Launch launch(kName, target);
+      const Launch launch(kName, values.tensor);
       const int64_t words = values.numel * values.itemsize / kWord;
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
         launch(add_row_words<C, Index, Scale>, words, data, static_cast<const Word*>(values.data),
@@ -77,7 +77,7 @@ void update_rows(const Tensor& target, const View& cells, const View& index, con
   }
   if constexpr (std::is_same_v<Op, Add> && kCounts<C>) {
     if (values.numel == index.numel) {
-      const Launch launch(kName, target);
+      const Launch launch(kName, values.tensor);
       const Operand from = readable(values);
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
         launch(add_counts<C, Index, Scale>, values.numel, writable(cells).data,
@@ -87,7 +87,7 @@ void update_rows(const Tensor& target, const View& cells, const View& index, con
       return check_indices_now(kName, launch);
     }
   }
-  for_each_row_cell<C, 1>(kName, target, cells, index, values, {readable(values)},
+  for_each_row_cell<C, 1>(kName, cells, index, values, {readable(values)},
                           VisitRed<Op, Scale>{scale});
 }
 
@@ -103,13 +103,15 @@ struct ScaledIndexUpdateKernel {
     const View values("source", source);
     check_dtype(kName, cells, TypesOf<Op>{});
     check_alpha(kName, cells.dtype, alpha);
-    check_rows(kName, cells, dim, rows, {values});
+    check_peer(kName, cells, values);
+    check_device(kName, values.tensor, rows.name, rows.tensor, values.name);
+    check_indexed(kName, cells, dim, rows, {values});
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
       if (alpha == 1) {
-        update_rows<Op, C>(target, cells, rows, values, Unscaled{});
+        update_rows<Op, C>(cells, rows, values, Unscaled{});
       } else {
-        update_rows<Op, C>(target, cells, rows, values, scaled_by<C>(alpha));
+        update_rows<Op, C>(cells, rows, values, scaled_by<C>(alpha));
       }
     });
   }
@@ -128,7 +130,7 @@ struct IndexUpdateKernel {
     check_rows(kName, cells, dim, rows, {values});
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       using C = typename Op::template Cell<T>;
-      update_rows<Op, C>(target, cells, rows, values, Unscaled{});
+      update_rows<Op, C>(cells, rows, values, Unscaled{});
     });
   }
 };

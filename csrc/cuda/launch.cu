@@ -35,8 +35,8 @@ bool Launch::is_captured() const {
   return status != cudaStreamCaptureStatusNone;
 }
 
-Launch::Launch(const char* op, const Tensor& target)
-    : op_(op), device_(target.device().index()), guard_(device_), stream_(nullptr) {
+Launch::Launch(const char* op, const Tensor& on)
+    : op_(op), device_(on.device().index()), guard_(device_), stream_(nullptr) {
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
   stream_ = static_cast<cudaStream_t>(stream);

@@ -1,4 +1,4 @@
-// Launches kernels: on the device of a target, on torch's current stream there, checked.
+// Launches kernels: on the device of a tensor, on torch's current stream there, checked.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -27,7 +27,7 @@ int64_t most_blocks(const char* op, int device);
 // Raises what an earlier call has found wrong, see index_error.cuh.
 class Launch {
  public:
-  Launch(const char* op, const Tensor& target);
+  Launch(const char* op, const Tensor& on);
 
   cudaStream_t stream() const { return stream_; }
   bool is_captured() const;  // into a CUDA graph: nothing runs now

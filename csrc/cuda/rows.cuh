@@ -94,13 +94,13 @@ RowIndex<Index> row_index(const char* op, const View& target, const View& index,
           .error = index_error(op)};
 }
 
-// Calls visit(cell, at) for each element of `source` and its cell; `others` are the operands after
-// the target, of the shape of `source`.
+// Calls visit(cell, at) for each element of `source` and its cell, where `source` is; `others` are
+// the operands after the target, of the shape of `source`.
 template <class C, size_t N, class Visit>
-void for_each_row_cell(const char* op, const Tensor& target, const View& cells, const View& index,
-                       const View& source, const std::array<Operand, N>& others, Visit visit) {
+void for_each_row_cell(const char* op, const View& cells, const View& index, const View& source,
+                       const std::array<Operand, N>& others, Visit visit) {
   if (source.numel == 0) return;
-  const Launch launch(op, target);
+  const Launch launch(op, source.tensor);
   const RowZero zero(cells, source);
   std::array<Operand, N + 1> operands{zero.operand()};
   std::copy(others.begin(), others.end(), operands.begin() + 1);

@@ -5,6 +5,7 @@
 #include "../rounding.h"
 #include "../visit.h"
 #include "cells.cuh"
+#include "reach.cuh"
 #include "words.cuh"
 
 namespace atomics::cuda {
@@ -56,11 +57,11 @@ __global__ void add_words(thread_scope scope, T* target, const T* other, Words w
 }
 
 template <class Op, class T, class Scale>
-void update(const Tensor& target, const View& cells, const View& values, Scale scale) {
+void update(const View& cells, const View& values, Scale scale) {
   using C = typename Op::template Cell<T>;
   if (cells.numel == 0) return;
   const std::array operands{writable(cells), readable(values)};
-  const Launch launch(Op::kUpdate, target);
+  const Launch launch(Op::kUpdate, values.tensor);
   const Walk<2> walk(operands);
   if constexpr (kAddsWords<T, Scale>) {
     if (cells.numel > 1 && walk.is_dense(sizeof(T))) {
@@ -90,11 +91,10 @@ struct VisitRandomly {
 };
 
 template <class Op, class T>
-void update_randomly(const Tensor& target, const View& cells, const View& values, double alpha,
-                     int64_t seed) {
+void update_randomly(const View& cells, const View& values, double alpha, int64_t seed) {
   const std::array operands{writable(cells), readable(values)};
   const VisitRandomly<Op, ScaledBy<T>> visit{scaled_by<T>(alpha), {seed, operands[0].data}};
-  for_each_cell<T>(Op::kUpdate, target, operands, cells.numel, visit);
+  for_each_cell<T>(Op::kUpdate, values.tensor, operands, cells.numel, visit);
 }
 
 template <class Op>
@@ -125,15 +125,16 @@ struct ScaledUpdateKernel {
     check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
     check_alpha(Op::kUpdate, cells.dtype, alpha);
     check_seed(Op::kUpdate, cells.dtype, seed);
-    check_operands(Op::kUpdate, cells, {values});
+    check_peer(Op::kUpdate, cells, values);
+    check_elementwise(Op::kUpdate, cells, {values});
     dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
       if constexpr (!std::is_same_v<T, Widened<T>>) {
-        if (seed) return update_randomly<Op, T>(target, cells, values, alpha, *seed);
+        if (seed) return update_randomly<Op, T>(cells, values, alpha, *seed);
       }
       if (alpha == 1) {
-        update<Op, T>(target, cells, values, Unscaled{});
+        update<Op, T>(cells, values, Unscaled{});
       } else {
-        update<Op, T>(target, cells, values, scaled_by<typename Op::template Cell<T>>(alpha));
+        update<Op, T>(cells, values, scaled_by<typename Op::template Cell<T>>(alpha));
       }
     });
   }

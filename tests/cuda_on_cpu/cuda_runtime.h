@@ -14,6 +14,7 @@
 enum cudaError_t { cudaSuccess };
 enum cudaMemcpyKind { cudaMemcpyDeviceToHost };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount };
+enum cudaDeviceP2PAttr { cudaDevP2PAttrNativeAtomicSupported };
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone, cudaStreamCaptureStatusActive };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
 constexpr unsigned cudaHostAllocPortable = 1;
@@ -25,6 +26,26 @@ inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "no error"; }
 inline cudaError_t cudaDeviceGetAttribute(int* count, cudaDeviceAttr, int) {
   *count = 1;
+  return cudaSuccess;
+}
+// What tests say of the machine, and what they read of it. As Machine in test_cuda_on_cpu.py.
+struct Machine {
+  int64_t touched[2];   // how often a cell was, by scope
+  const void* on_peer;  // the memory of a tensor that is on another device
+  int peer_access;      // whether that device has it
+  int peer_atomics;
+  int peer_asked;  // how often
+  int device;      // of the last launch
+};
+extern "C" __attribute__((visibility("default"))) Machine machine;
+
+inline cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) {
+  ++machine.peer_asked;
+  *can = machine.peer_access;
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetP2PAttribute(int* value, cudaDeviceP2PAttr, int, int) {
+  *value = machine.peer_atomics;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cuda/atomic>
 #include <map>
 #include <memory>
 #include <vector>
@@ -81,12 +80,7 @@ void run_warp(const std::function<void()>& body, unsigned first, unsigned count)
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) int64_t touched_in_device_scope() {
-  return cuda::touched[cuda::thread_scope_device];
-}
-extern "C" __attribute__((visibility("default"))) int64_t touched_in_system_scope() {
-  return cuda::touched[cuda::thread_scope_system];
-}
+Machine machine{};
 
 const uint64_t* gather(uint32_t mask, uint64_t given) {
   warp->given[static_cast<size_t>(warp->current)] = given;

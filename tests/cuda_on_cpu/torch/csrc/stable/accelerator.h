@@ -1,15 +1,17 @@
-// There is no other device to go to.
+// There is no other device to go to: the one that is meant is noted.
 #pragma once
 
 #define DeviceGuard GuardOfOtherDevices
 #include_next <torch/csrc/stable/accelerator.h>
 #undef DeviceGuard
 
+#include "cuda_runtime.h"
+
 namespace torch::stable::accelerator {
 
 class DeviceGuard {
  public:
-  explicit DeviceGuard(int32_t) {}
+  explicit DeviceGuard(int32_t index) { machine.device = index; }
 };
 
 }  // namespace torch::stable::accelerator
