@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,9 +16,8 @@ _CUDA_PATH = Path(__file__).with_name("libatomics_cuda.so")
 # Why the library for GPUs is not in use; None if it is.
 why_no_cuda: str | None = None
 
-# Has the calls of this thread be atomic for the kernels of one GPU only (1), or for all again (0).
-# None where the kernels for GPUs are not loaded.
-set_device_scope: Callable[[int], Any] | None = None
+# That library, if it is: for what is no op.
+cuda_library: ctypes.PyDLL | None = None
 
 # Keeps the registrations below alive.
 _registrations = torch.library.Library(NAMESPACE, "IMPL")
@@ -67,10 +64,10 @@ def _load_cuda() -> str | None:
         return "it was not built"
     if torch.version.cuda is None:
         return "this torch is one without CUDA"
-    global set_device_scope
+    global cuda_library
     try:
         torch.ops.load_library(str(_CUDA_PATH))
-        set_device_scope = ctypes.PyDLL(str(_CUDA_PATH)).atomics_set_device_scope
+        cuda_library = ctypes.PyDLL(str(_CUDA_PATH))
     except OSError as error:  # built for another CUDA, most of all
         warnings.warn(
             f"caffe2op_atomics works without GPUs: {_CUDA_PATH.name} cannot be loaded "

@@ -55,7 +55,13 @@ class Support:
         return "supported, not lock-free"
 
 
-def is_supported(op: str, dtype: torch.dtype, device: str | torch.device = "cpu") -> Support:
+def is_supported(
+    op: str,
+    dtype: torch.dtype,
+    device: str | torch.device = "cpu",
+    *,
+    host_memory: bool = False,
+) -> Support:
     """Return whether ``op`` takes ``dtype`` on ``device``, and how it updates an element there.
 
     Args:
@@ -64,13 +70,15 @@ def is_supported(op: str, dtype: torch.dtype, device: str | torch.device = "cpu"
         dtype: target's; of an op that takes a mutex, a flag or a handle, that of what it changes;
             of an op that creates something, that of the result.
         device: only its type counts. ``"meta"`` is for tracing: a call there updates nothing.
+        host_memory: whether target is a CUDA tensor over pinned memory of the host, which the CPU
+            updates too (docs/cuda.md): then the GPU itself counts, and has to be there.
 
     Returns:
         The answer, which is true if the op is supported; ``print`` it.
 
     Raises:
         TypeError: if an argument is of another type.
-        ValueError: if there is no such op or device.
+        ValueError: if there is no such op or device, or ``host_memory`` is not of a GPU.
 
     Example:
         >>> is_supported("fetch_add.int", torch.int64)
@@ -86,6 +94,8 @@ got float32
         raise TypeError(f"is_supported: dtype must be a torch.dtype, got {type(dtype).__name__}")
     overload = _overload(op)
     kind = _device_type(device)
+    if host_memory and kind != "cuda":
+        raise ValueError(f"is_supported: host_memory must be False for {kind}, got True")
     # Not every Meta kernel looks at dtypes, and what is traced with it runs elsewhere; a GPU takes
     # the same ones, and need not be there.
     elsewhere = (kind == "meta" and _has_kernel(overload, kind)) or (
@@ -100,6 +110,8 @@ got float32
         return Support(True, False, 0, "meta tensors are for tracing, a call updates nothing")
     if not _is_lock_free(overload):
         return Support(True, False, 0, "")
+    if host_memory and (why := _why_not_in_host_memory(overload, dtype, torch.device(device))):
+        return Support(False, False, 0, f"{_name(overload)} {why}")
     reach = 0 if kind == "cuda" else _reach(_done(overload), word())
     return Support(True, True, max(dtype.itemsize, reach), "")
 
@@ -248,6 +260,22 @@ def _reach(overload: Any, word: int) -> int:
         return 0
     # What is only loaded or stored is so by instructions that every machine has.
     return 8 if schema.name.endswith(("::load", "::store_")) else word
+
+
+def _why_not_in_host_memory(overload: Any, dtype: torch.dtype, device: torch.device) -> str:
+    packet = _name(overload).partition(".")[0]
+    # As kIsPlain of csrc/cuda/cells.cuh: what every link loads and stores whole.
+    if packet == "load" or (packet == "store_" and dtype.itemsize > 1):
+        return ""
+    library = _library.cuda_library
+    if library is None or not torch.cuda.is_available():
+        return "beside the host depends on the GPU, and none is there"
+    index = torch.cuda.current_device() if device.index is None else device.index
+    if library.atomics_reaches_host(index) > 0:
+        return ""
+    return (
+        f"beside the host needs atomics over its link to the GPU, which cuda:{index} does not have"
+    )
 
 
 @functools.cache

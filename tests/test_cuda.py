@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from op_table import INTEGERS, NUMBERS
 from support import NEEDS_GPU, TIMEOUT
 from torch import Tensor
 
-from caffe2op_atomics import ops
+from caffe2op_atomics import is_supported, ops
 
 pytestmark = NEEDS_GPU
 
@@ -125,6 +126,46 @@ def test_index_that_does_not_fit_is_left_out_and_raised_by_the_next_call(dtype):
     assert target.tolist() == [1, 0, 1]  # and the context is usable
     ops.add_(target, ones(3, dtype=dtype))
     assert target.tolist() == [2, 1, 2]
+
+
+def over(pinned: Tensor) -> Tensor:
+    """A CUDA tensor over the memory of a pinned one of int64."""
+
+    class Array:
+        __cuda_array_interface__: ClassVar = {
+            "shape": tuple(pinned.shape),
+            "typestr": "<i8",
+            "data": (pinned.data_ptr(), False),
+            "version": 3,
+        }
+
+    return torch.as_tensor(Array(), device="cuda")
+
+
+def test_cpu_and_gpu_update_one_pinned_word_or_are_refused():
+    pinned = torch.zeros(100, dtype=torch.int64, pin_memory=True)
+    target, one = over(pinned), torch.ones_like(pinned)
+    assert target.is_cuda
+    assert ops.load(ops.store_(target, 5)).eq(5).all()
+    ops.add_(target, 1, scope="device")
+    torch.cuda.synchronize()
+    assert pinned.eq(6).all()
+    if not is_supported("add_", torch.int64, "cuda", host_memory=True):
+        for call in (
+            lambda: ops.add_(target, 1),
+            lambda: torch.ops.atomics.add_.int(target[:1], 1),
+        ):
+            with pytest.raises(
+                RuntimeError, match=r"^add_: target must lie in memory of a GPU, as cuda:0 has no"
+            ):
+                call()
+        assert pinned.eq(6).all()
+        return
+    for _ in range(1000):
+        ops.add_(target, 1)
+        ops.add_(pinned, one)
+    torch.cuda.synchronize()
+    assert pinned.eq(2006).all()
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ class Machine(ctypes.Structure):
         ("peer_atomics", ctypes.c_int),
         ("peer_asked", ctypes.c_int),
         ("device", ctypes.c_int),
+        ("memory", ctypes.c_int),
+        ("attribute", ctypes.c_int),
     ]
 
 
@@ -313,3 +315,50 @@ def test_other_ops_have_their_operands_on_one_device(op, machine, peer):
     name = op.overload._schema.arguments[len(rest)].name
     message = f"{op.name}: {name} must be on cpu like target, got cpu"
     assert_refused(on_cpu(op), (*rest, peer(last.clone())), message)
+
+
+# Name, number as a cudaMemoryType, and the attribute that a device needs for it.
+MEMORY = [
+    ("pinned memory of the host", 1, 1),
+    ("managed memory", 3, 2),
+    ("pageable memory of the host", 0, 3),
+]
+
+
+@pytest.fixture(params=MEMORY, ids=lambda memory: memory[0])
+def memory_of_host(request: pytest.FixtureRequest, machine: Machine) -> Iterator[tuple[str, int]]:
+    """What all memory is, and the attribute that a device needs for it."""
+    name, machine.memory, needed = request.param
+    yield name, needed
+    machine.memory, machine.attribute = 2, 0
+
+
+def is_plain(op: Op, dtype: torch.dtype) -> bool:
+    """Whether it only loads, or only stores."""
+    name = op.name.partition(".")[0]
+    return name == "load" or (name == "store_" and dtype.itemsize > 1)
+
+
+@with_dtypes(DENSE + NUMBER + INDEXED)
+def test_memory_of_the_host_is_updated_over_links_with_atomics_only(
+    library, machine, memory_of_host, op, dtype
+):
+    name, needed = memory_of_host
+    if not is_plain(op, dtype):
+        message = (
+            f"{op.name.partition('.')[0]}: target must lie in memory of a GPU, as cpu has no "
+            f"atomics over its link to the host, got {name}"
+        )
+        assert_refused(on_cpu(op), op.arguments(dtype), message, **op.keywords)
+        library.atomics_set_device_scope(1)
+        compare(op, op.arguments(dtype), **op.keywords)
+        library.atomics_set_device_scope(0)
+        machine.attribute = needed
+    compare(op, op.arguments(dtype), **op.keywords)
+
+
+def test_library_tells_of_the_link_to_the_host(library, machine):
+    assert library.atomics_reaches_host(0) == 0
+    machine.attribute = 1
+    assert library.atomics_reaches_host(0) == 1
+    machine.attribute = 0

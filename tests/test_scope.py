@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -55,7 +56,8 @@ def test_no_seed_is_drawn_for_a_scope_that_is_refused():
 def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What the kernels for GPUs are told."""
     calls: list[int] = []
-    monkeypatch.setattr(_library, "set_device_scope", calls.append)
+    library = SimpleNamespace(atomics_set_device_scope=calls.append)
+    monkeypatch.setattr(_library, "cuda_library", library)
     for_one_device = _overloads._for_one_device(torch.ops.atomics.add_.default)
     monkeypatch.setattr(_overloads.in_scope["device"], "add_", for_one_device)
     return calls

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -196,6 +197,33 @@ def test_word_is_the_one_that_the_library_finds(tmp_path):
 def test_word_follows_the_flags_of_the_processor(monkeypatch, lines, word):
     monkeypatch.setattr(Path, "read_text", lambda path: lines)
     assert _support.word.__wrapped__() == word
+
+
+def test_memory_of_the_host_needs_a_link_with_atomics(monkeypatch):
+    def ask(op: str, dtype: torch.dtype = torch.int64) -> _support.Support:
+        return is_supported(op, dtype, "cuda:1", host_memory=True)
+
+    monkeypatch.setattr(_support, "_has_own_kernel", lambda *_: True)
+    monkeypatch.setattr(_library, "cuda_library", None)
+    assert str(ask("add_")) == (
+        "not supported: add_ beside the host depends on the GPU, and none is there"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    reaches = {1: 0}
+    library = SimpleNamespace(atomics_reaches_host=reaches.get)
+    monkeypatch.setattr(_library, "cuda_library", library)
+    why = "beside the host needs atomics over its link to the GPU, which cuda:1 does not have"
+    for op in ("add_", "fetch_add.int", "index_add_"):
+        assert ask(op).why == f"{op} {why}"
+    assert ask("load", torch.uint8)
+    assert ask("store_")
+    assert ask("store_.int", torch.int16)
+    assert not ask("store_", torch.int8)  # is stored with its neighbours
+    assert not ask("fetch_xor", torch.float32)
+    reaches[1] = 1
+    assert ask("add_") == is_supported("add_", torch.int64, "cuda")
+    with pytest.raises(ValueError, match=r"^is_supported: host_memory must be False for cpu, got"):
+        is_supported("add_", torch.int64, host_memory=True)
 
 
 def test_support_prints_what_it_means():

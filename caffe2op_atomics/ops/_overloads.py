@@ -27,9 +27,9 @@ default = SimpleNamespace(
 
 
 def _for_one_device(op: Callable[..., Any]) -> Callable[..., Any]:
-    set_device_scope = _library.set_device_scope
-    if set_device_scope is None:
+    if _library.cuda_library is None:
         return op
+    set_device_scope = _library.cuda_library.atomics_set_device_scope
 
     def call(*args: Any) -> Any:
         set_device_scope(1)

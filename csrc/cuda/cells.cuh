@@ -3,6 +3,7 @@
 
 #include "../check.h"
 #include "../operand.h"
+#include "../visit.h"
 #include "launch.cuh"
 #include "ref.cuh"
 #include "walk.h"
@@ -24,12 +25,19 @@ __global__ void visit_cells(thread_scope scope, const Walk<N> walk, int64_t nume
   }
 }
 
+// Whether a visit is a load or a store of the hardware. Of 8 bits, which are stored with their
+// neighbours, it is not.
+template <class C, class Visit>
+constexpr bool kIsPlain =
+    std::is_same_v<Visit, VisitLoad> || (std::is_same_v<Visit, VisitStore> && sizeof(C) > 1);
+
 // Calls visit(cell, at) for each cell of operands[0]; at[k] is where operand k's element is.
 template <class C, size_t N, class Visit>
 void for_each_cell(const char* op, const Tensor& on, const std::array<Operand, N>& operands,
                    int64_t numel, Visit visit) {
   if (numel == 0) return;
-  Launch(op, on)(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
+  const Launch launch(op, on, kIsPlain<C, Visit> ? nullptr : operands[0].data);
+  launch(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
 }
 
 // All that a target with broadcasting operands of its dtype needs, in order.

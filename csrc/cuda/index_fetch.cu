@@ -39,13 +39,13 @@ void fetch_rows(const View& cells, const View& index, const View& values, const 
   constexpr auto kName = Op::kIndexFetch;
   if constexpr (std::is_same_v<Op, Add> && std::is_integral_v<C> && sizeof(C) >= 4) {
     if (values.numel == index.numel && values.numel != 0) {
-      const Launch launch(kName, values.tensor);
+      char* const data = writable(cells).data;
+      const Launch launch(kName, values.tensor, data);
       const Operand from = readable(values);
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
-        launch(draw<C, Index>, values.numel, writable(cells).data,
-               static_cast<const char*>(from.data), from.strides[0] * from.itemsize,
-               static_cast<C*>(old.mutable_data_ptr()), values.numel,
-               row_index<Index>(kName, cells, index, values));
+        launch(draw<C, Index>, values.numel, data, static_cast<const char*>(from.data),
+               from.strides[0] * from.itemsize, static_cast<C*>(old.mutable_data_ptr()),
+               values.numel, row_index<Index>(kName, cells, index, values));
       });
       return check_indices_now(kName, launch);
     }

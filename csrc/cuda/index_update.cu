@@ -63,10 +63,10 @@ template <class Op, class C, class Scale>
 void update_rows(const View& cells, const View& index, const View& values, Scale scale) {
   constexpr auto kName = Op::kIndexUpdate;
   if (values.numel == 0) return;
+  char* const data = writable(cells).data;
   if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
-    char* const data = writable(cells).data;
     if (are_words(cells, data, values)) {
-      const Launch launch(kName, values.tensor);
+      const Launch launch(kName, values.tensor, data);
       const int64_t words = values.numel * values.itemsize / kWord;
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
         launch(add_row_words<C, Index, Scale>, words, data, static_cast<const Word*>(values.data),
@@ -77,11 +77,11 @@ void update_rows(const View& cells, const View& index, const View& values, Scale
   }
   if constexpr (std::is_same_v<Op, Add> && kCounts<C>) {
     if (values.numel == index.numel) {
-      const Launch launch(kName, values.tensor);
+      const Launch launch(kName, values.tensor, data);
       const Operand from = readable(values);
       dispatch(Indices{}, index.dtype, [&]<class Index>() {
-        launch(add_counts<C, Index, Scale>, values.numel, writable(cells).data,
-               static_cast<const char*>(from.data), from.strides[0] * from.itemsize, values.numel,
+        launch(add_counts<C, Index, Scale>, values.numel, data, static_cast<const char*>(from.data),
+               from.strides[0] * from.itemsize, values.numel,
                row_index<Index>(kName, cells, index, values), scale);
       });
       return check_indices_now(kName, launch);

@@ -5,6 +5,7 @@
 
 #include "../fail.h"
 #include "index_error.cuh"
+#include "reach.cuh"
 
 namespace atomics::cuda {
 
@@ -35,8 +36,9 @@ bool Launch::is_captured() const {
   return status != cudaStreamCaptureStatusNone;
 }
 
-Launch::Launch(const char* op, const Tensor& on)
+Launch::Launch(const char* op, const Tensor& on, const void* updated)
     : op_(op), device_(on.device().index()), guard_(device_), stream_(nullptr) {
+  if (updated != nullptr) check_memory_of(op, on.device(), updated);
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
   stream_ = static_cast<cudaStream_t>(stream);

@@ -27,7 +27,8 @@ int64_t most_blocks(const char* op, int device);
 // Raises what an earlier call has found wrong, see index_error.cuh.
 class Launch {
  public:
-  Launch(const char* op, const Tensor& on);
+  // `updated`: memory that is not only loaded and stored to.
+  Launch(const char* op, const Tensor& on, const void* updated);
 
   cudaStream_t stream() const { return stream_; }
   bool is_captured() const;  // into a CUDA graph: nothing runs now

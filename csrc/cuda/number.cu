@@ -28,8 +28,8 @@ constexpr bool kFinds<VisitUpdate<Op, Scale>> = false;
 struct Machine {
   template <class C, class Visit>
   static void visit(const char* op, const Tensor& target, Numbers<C>& numbers, Visit visit) {
-    const Launch launch(op, target);
     auto* const cell = static_cast<char*>(target.mutable_data_ptr());
+    const Launch launch(op, target, kIsPlain<C, Visit> ? nullptr : cell);
     const auto kernel = visit_number<C, Visit>;
     if constexpr (kFinds<Visit>) {
       if (launch.is_captured()) {

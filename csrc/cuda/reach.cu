@@ -34,6 +34,18 @@ bool reaches(const char* op, const Device& from, const Device& to) {
   return true;
 }
 
+// What a device must have for memory of a kind; as libcu++'s documentation of atomicity has it.
+struct Memory {
+  cudaMemoryType type;
+  cudaDeviceAttr needed;
+  const char* name;
+};
+constexpr Memory kOfHost[] = {
+    {cudaMemoryTypeHost, cudaDevAttrHostNativeAtomicSupported, "pinned memory of the host"},
+    {cudaMemoryTypeManaged, cudaDevAttrConcurrentManagedAccess, "managed memory"},
+    {cudaMemoryTypeUnregistered, cudaDevAttrPageableMemoryAccess, "pageable memory of the host"},
+};
+
 }  // namespace
 
 void check_peer(const char* op, const View& target, const View& other) {
@@ -52,4 +64,28 @@ void check_peer(const char* op, const View& target, const View& other) {
   }
 }
 
+void check_memory_of(const char* op, const Device& device, const void* target) {
+  if (scope == thread_scope_device) return;
+  cudaPointerAttributes memory{};
+  check_cuda(op, cudaPointerGetAttributes(&memory, target));
+  for (const auto& [type, needed, name] : kOfHost) {
+    if (memory.type != type) continue;
+    int has = 0;
+    check_cuda(op, cudaDeviceGetAttribute(&has, needed, device.index()));
+    if (has != 0) continue;
+    fail(op, "target",
+         "lie in memory of a GPU, as " + device_name(device) +
+             " has no atomics over its link to the host",
+         name);
+  }
+}
+
 }  // namespace atomics::cuda
+
+int atomics_reaches_host(int device) {
+  int reaches = 0;
+  const auto attribute = cudaDevAttrHostNativeAtomicSupported;
+  if (cudaDeviceGetAttribute(&reaches, attribute, device) == cudaSuccess) return reaches;
+  cudaGetLastError();  // or the next launch would find it
+  return -1;
+}

@@ -100,8 +100,8 @@ template <class C, size_t N, class Visit>
 void for_each_row_cell(const char* op, const View& cells, const View& index, const View& source,
                        const std::array<Operand, N>& others, Visit visit) {
   if (source.numel == 0) return;
-  const Launch launch(op, source.tensor);
   const RowZero zero(cells, source);
+  const Launch launch(op, source.tensor, zero.operand().data);
   std::array<Operand, N + 1> operands{zero.operand()};
   std::copy(others.begin(), others.end(), operands.begin() + 1);
   const Walk<N + 1> walk(operands);

@@ -61,7 +61,7 @@ void update(const View& cells, const View& values, Scale scale) {
   using C = typename Op::template Cell<T>;
   if (cells.numel == 0) return;
   const std::array operands{writable(cells), readable(values)};
-  const Launch launch(Op::kUpdate, values.tensor);
+  const Launch launch(Op::kUpdate, values.tensor, operands[0].data);
   const Walk<2> walk(operands);
   if constexpr (kAddsWords<T, Scale>) {
     if (cells.numel > 1 && walk.is_dense(sizeof(T))) {

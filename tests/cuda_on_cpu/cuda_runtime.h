@@ -13,7 +13,21 @@
 
 enum cudaError_t { cudaSuccess };
 enum cudaMemcpyKind { cudaMemcpyDeviceToHost };
-enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount };
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount,
+  cudaDevAttrHostNativeAtomicSupported,
+  cudaDevAttrConcurrentManagedAccess,
+  cudaDevAttrPageableMemoryAccess
+};
+enum cudaMemoryType {
+  cudaMemoryTypeUnregistered,
+  cudaMemoryTypeHost,
+  cudaMemoryTypeDevice,
+  cudaMemoryTypeManaged
+};
+struct cudaPointerAttributes {
+  cudaMemoryType type;
+};
 enum cudaDeviceP2PAttr { cudaDevP2PAttrNativeAtomicSupported };
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone, cudaStreamCaptureStatusActive };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
@@ -24,21 +38,27 @@ using cudaStream_t = struct Stream*;
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "no error"; }
-inline cudaError_t cudaDeviceGetAttribute(int* count, cudaDeviceAttr, int) {
-  *count = 1;
-  return cudaSuccess;
-}
 // What tests say of the machine, and what they read of it. As Machine in test_cuda_on_cpu.py.
 struct Machine {
   int64_t touched[2];   // how often a cell was, by scope
   const void* on_peer;  // the memory of a tensor that is on another device
   int peer_access;      // whether that device has it
   int peer_atomics;
-  int peer_asked;  // how often
-  int device;      // of the last launch
+  int peer_asked;            // how often
+  int device;                // of the last launch
+  cudaMemoryType memory;     // all that there is
+  cudaDeviceAttr attribute;  // which one the device has
 };
 extern "C" __attribute__((visibility("default"))) Machine machine;
 
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value = attribute == cudaDevAttrMultiProcessorCount || attribute == machine.attribute;
+  return cudaSuccess;
+}
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void*) {
+  attributes->type = machine.memory;
+  return cudaSuccess;
+}
 inline cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) {
   ++machine.peer_asked;
   *can = machine.peer_access;
