@@ -1,17 +1,11 @@
-// Reading and replacing every element of a target. The meaning of an op is in csrc/ops.
-#include "../check.h"
-#include "../dispatch.h"
-#include "../register.h"
-#include "../visit.h"
+// Reading and replacing every element of a target.
+#include "../dense.h"
 #include "by_handle.h"
 #include "cells.h"
-#include "parallel.h"
 
 namespace atomics::cpu {
 
 namespace {
-
-using Types = TypesOf<Load>;
 
 // Calls visit(cell, at) for the cells of operands[0], eight bytes of neighbours as one cell where
 // all operands have their neighbours side by side: the widest that every machine loads or stores at
@@ -44,63 +38,22 @@ void copy_cells(const std::array<Operand, 2>& operands, int64_t numel, Visit&& v
   });
 }
 
-struct LoadKernel {
-  static std::string name() { return Load::kName; }
-
-  static Tensor call(const Tensor& target) {
-    const View cells("target", target);
-    check_dtype(Load::kName, cells, Types{});
-    check_memory(Load::kName, cells);
-    Tensor result = empty_like(cells);
-    dispatch(Types{}, cells.dtype, [&]<class T>() {
-      copy_cells<Bits<T>>({readable(cells), fresh(result, cells)}, cells.numel,
-                          [](auto cell, char* at) {
-                            const auto value = Load::apply(cell);
-                            std::memcpy(at, &value, sizeof(value));  // not aligned to eight bytes
-                          });
-    });
-    return result;
-  }
-};
-
-struct StoreKernel {
-  static std::string name() { return Store::kName; }
-
-  static void call(const Tensor& target, const Tensor& other) {
-    const View cells("target", target);
-    const View values("other", other);
-    check_dtype(Store::kName, cells, Types{});
-    check_elementwise(Store::kName, cells, {values});
-    dispatch(Types{}, cells.dtype, [&]<class T>() {
-      copy_cells<Bits<T>>({writable(cells), readable(values)}, cells.numel,
-                          []<class Cell>(const Cell& cell, const char* at) {
-                            typename Cell::value_type value;
-                            std::memcpy(&value, at, sizeof(value));
-                            Store::apply(cell, value);
-                          });
+struct Machine : OnCpu {
+  template <class C>
+  static void load(const Tensor&, const std::array<Operand, 2>& operands, int64_t numel) {
+    copy_cells<C>(operands, numel, [](auto cell, char* at) {
+      const auto value = Load::apply(cell);
+      std::memcpy(at, &value, sizeof(value));  // not aligned to eight bytes
     });
   }
-};
 
-struct CompareExchangeKernel {
-  static std::string name() { return CompareExchange::kName; }
-
-  static std::tuple<Tensor, Tensor> call(const Tensor& target, const Tensor& expected,
-                                         const Tensor& desired) {
-    const View cells("target", target);
-    const View guesses("expected", expected);
-    const View values("desired", desired);
-    check_dtype(CompareExchange::kName, cells, Types{});
-    check_elementwise(CompareExchange::kName, cells, {guesses, values});
-    Tensor old = empty_like(cells);
-    Tensor success = empty(cells.dim, cells.sizes, ScalarType::Bool, DeviceType::CPU);
-    dispatch(Types{}, cells.dtype, [&]<class T>() {
-      using C = Bits<T>;
-      for_each_cell<C, 5>({writable(cells), readable(guesses), readable(values), fresh(old, cells),
-                           fresh(success, cells, sizeof(bool))},
-                          cells.numel, VisitCompareExchange{});
+  template <class C>
+  static void store(const Tensor&, const std::array<Operand, 2>& operands, int64_t numel) {
+    copy_cells<C>(operands, numel, []<class Cell>(const Cell& cell, const char* at) {
+      typename Cell::value_type value;
+      std::memcpy(&value, at, sizeof(value));
+      Store::apply(cell, value);
     });
-    return {std::move(old), std::move(success)};
   }
 };
 
@@ -120,12 +73,12 @@ struct HandleLoad {
       fail(kName, "size", "be target's shape, " + shape_name(cells.dim, cells.sizes),
            shape_name(static_cast<int64_t>(size.size()), size.data()));
     }
-    return LockFree<LoadKernel>::call(use->target);
+    return LockFree<LoadKernel<Machine>>::call(use->target);
   }
 };
 
-using Kernels = TypeList<LoadKernel, StoreKernel, CompareExchangeKernel>;
-using All = Joined<AllLockFree<Kernels>, TypeList<HandleLoad, ByHandle<StoreKernel>>>;
+using All = Joined<AllLockFree<AccessKernels<Machine>>,
+                   TypeList<HandleLoad, ByHandle<StoreKernel<Machine>>>>;
 
 }  // namespace
 

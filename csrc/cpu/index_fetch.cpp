@@ -1,6 +1,6 @@
 // index_fetch_add, index_exchange and index_compare_exchange: change indexed rows of dim 0 and
 // return what each index found there, as if one index of the call came after the other.
-#include "../register.h"
+#include "../indexed.h"
 #include "group.h"
 #include "guarded_memory.h"
 #include "rows.h"
@@ -54,37 +54,6 @@ void fetch_group(Exchange, Row target, const Rows& source, const Rows& old, OwnR
   }
 }
 
-template <class Op>
-struct IndexFetchKernel {
-  static std::string name() { return Op::kIndexFetch; }
-
-  static Tensor call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source) {
-    constexpr auto kName = Op::kIndexFetch;
-    const View cells("target", target);
-    const View rows("index", index);
-    const View values("source", source);
-    check_dtype(kName, cells, TypesOf<Op>{});
-    check_indexed(kName, cells, dim, rows, {values});
-    const auto copy = copy_index(kName, rows, cells.sizes[0]);
-    Tensor old = empty_like(values);
-    if (values.numel == 0) return old;
-    const Groups groups = group_equal(copy, cells.sizes[0]);
-    const int64_t width = values.numel / rows.numel;
-    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      using C = typename Op::template Cell<T>;
-      const Rows to(writable(cells));
-      const Rows from(readable(values));
-      const Rows found(fresh(old, values));
-      for_each_row(
-          to, groups, width, [&] { return OwnRows<Widened<C>>(to, width); },
-          [&](auto& own, int64_t row, const uint32_t* first, const uint32_t* last) {
-            fetch_group<C>(Op{}, to[row], from, found, own, width, first, last);
-          });
-    });
-    return old;
-  }
-};
-
 // The results of a group's indices are those of one index after the other on every element.
 template <class C>
 void compare_exchange_group(Row target, const std::array<Rows, 4>& operands, int64_t numel,
@@ -110,43 +79,41 @@ void compare_exchange_group(Row target, const std::array<Rows, 4>& operands, int
   });
 }
 
-struct IndexCompareExchangeKernel {
-  static constexpr auto kName = CompareExchange::kIndex;
-  static std::string name() { return kName; }
+struct Machine : OnCpu {
+  template <class Op, class C>
+  static void fetch_rows(const View& cells, const View& index, const View& values,
+                         const Tensor& old) {
+    const auto copy = copy_index(Op::kIndexFetch, index, cells.sizes[0]);
+    if (values.numel == 0) return;
+    const int64_t width = values.numel / index.numel;
+    const Rows to(writable(cells));
+    const Rows from(readable(values));
+    const Rows found(fresh(old, values));
+    for_each_row(
+        to, group_equal(copy, cells.sizes[0]), width,
+        [&] { return OwnRows<Widened<C>>(to, width); },
+        [&](auto& own, int64_t row, const uint32_t* first, const uint32_t* last) {
+          fetch_group<C>(Op{}, to[row], from, found, own, width, first, last);
+        });
+  }
 
-  static std::tuple<Tensor, Tensor> call(const Tensor& target, int64_t dim, const Tensor& index,
-                                         const Tensor& expected, const Tensor& desired) {
-    const View cells("target", target);
-    const View rows("index", index);
-    const View guesses("expected", expected);
-    const View values("desired", desired);
-    check_dtype(kName, cells, TypesOf<CompareExchange>{});
-    check_indexed(kName, cells, dim, rows, {guesses, values});
-    const auto copy = copy_index(kName, rows, cells.sizes[0]);
-    Tensor old = empty_like(values);
-    Tensor success = empty(values.dim, values.sizes, ScalarType::Bool, DeviceType::CPU);
-    if (values.numel != 0) {
-      const Groups groups = group_equal(copy, cells.sizes[0]);
-      const int64_t width = values.numel / rows.numel;
-      dispatch(TypesOf<CompareExchange>{}, cells.dtype, [&]<class T>() {
-        const Rows to(writable(cells));
-        const std::array<Rows, 4> operands{Rows(readable(guesses)), Rows(readable(values)),
-                                           Rows(fresh(old, values)),
-                                           Rows(fresh(success, values, sizeof(bool)))};
-        for_each_row(
-            to, groups, width, [] { return nullptr; },
-            [&](auto, int64_t row, const uint32_t* first, const uint32_t* last) {
-              compare_exchange_group<Bits<T>>(to[row], operands, width, first, last);
-            });
-      });
-    }
-    return {std::move(old), std::move(success)};
+  template <class C>
+  static void compare_exchange_rows(const View& cells, const View& index, const View& values,
+                                    const std::array<Operand, 4>& others) {
+    const auto copy = copy_index(CompareExchange::kIndex, index, cells.sizes[0]);
+    if (values.numel == 0) return;
+    const int64_t width = values.numel / index.numel;
+    const Rows to(writable(cells));
+    const std::array operands{Rows(others[0]), Rows(others[1]), Rows(others[2]), Rows(others[3])};
+    for_each_row(
+        to, group_equal(copy, cells.sizes[0]), width, [] { return nullptr; },
+        [&](auto, int64_t row, const uint32_t* first, const uint32_t* last) {
+          compare_exchange_group<C>(to[row], operands, width, first, last);
+        });
   }
 };
 
-template <class... Ops>
-auto kernels(TypeList<Ops...>) -> TypeList<IndexFetchKernel<Ops>..., IndexCompareExchangeKernel>;
-using Kernels = decltype(kernels(IndexFetchOps{}));
+using Kernels = IndexFetchKernels<Machine>;
 
 }  // namespace
 

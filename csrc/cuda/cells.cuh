@@ -31,19 +31,23 @@ template <class C, class Visit>
 constexpr bool kIsPlain =
     std::is_same_v<Visit, VisitLoad> || (std::is_same_v<Visit, VisitStore> && sizeof(C) > 1);
 
-// Calls visit(cell, at) for each cell of operands[0]; at[k] is where operand k's element is.
-template <class C, size_t N, class Visit>
-void for_each_cell(const char* op, const Tensor& on, const std::array<Operand, N>& operands,
-                   int64_t numel, Visit visit) {
-  if (numel == 0) return;
-  const Launch launch(op, on, kIsPlain<C, Visit> ? nullptr : operands[0].data);
-  launch(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
-}
+// What a Machine is, see dense.h, but for the loops.
+struct OnGpu {
+  static Device device(const Tensor& target) { return target.device(); }
 
-// All that a target with broadcasting operands of its dtype needs, in order.
-inline void check_operands(const char* op, const View& target, std::initializer_list<View> others) {
-  for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
-  check_elementwise(op, target, others);
-}
+  static void check_operands(const char* op, const View& target,
+                             std::initializer_list<View> others) {
+    for (const View& other : others) check_device(op, target.tensor, other.name, other.tensor);
+    check_elementwise(op, target, others);
+  }
+
+  template <class C, size_t N, class Visit>
+  static void visit(const char* op, const Tensor& on, const std::array<Operand, N>& operands,
+                    int64_t numel, Visit visit) {
+    if (numel == 0) return;
+    const Launch launch(op, on, kIsPlain<C, Visit> ? nullptr : operands[0].data);
+    launch(visit_cells<C, N, Visit>, numel, Walk<N>(operands), numel, visit);
+  }
+};
 
 }  // namespace atomics::cuda

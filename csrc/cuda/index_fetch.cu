@@ -1,7 +1,5 @@
 // index_fetch_add and its family: changes indexed rows of dim 0 and returns what was there. Of a
-// row that is named several times, each source finds what another one left, in any order. The
-// meaning of an op is in csrc/ops.
-#include "../register.h"
+// row that is named several times, each source finds what another one left, in any order.
 #include "../visit.h"
 #include "rows.cuh"
 #include "warp.cuh"
@@ -34,75 +32,38 @@ __global__ void draw(thread_scope scope, char* target, const char* source, int64
   }
 }
 
-template <class Op, class C>
-void fetch_rows(const View& cells, const View& index, const View& values, const Tensor& old) {
-  constexpr auto kName = Op::kIndexFetch;
-  if constexpr (std::is_same_v<Op, Add> && std::is_integral_v<C> && sizeof(C) >= 4) {
-    if (values.numel == index.numel && values.numel != 0) {
-      char* const data = writable(cells).data;
-      const Launch launch(kName, values.tensor, data);
-      const Operand from = readable(values);
-      dispatch(Indices{}, index.dtype, [&]<class Index>() {
-        launch(draw<C, Index>, values.numel, data, static_cast<const char*>(from.data),
-               from.strides[0] * from.itemsize, static_cast<C*>(old.mutable_data_ptr()),
-               values.numel, row_index<Index>(kName, cells, index, values));
-      });
-      return check_indices_now(kName, launch);
-    }
-  }
-  for_each_row_cell<C, 2>(kName, cells, index, values, {readable(values), fresh(old, values)},
-                          VisitFetch<Op>{});
-}
-
-template <class Op>
-struct IndexFetchKernel {
-  static std::string name() { return Op::kIndexFetch; }
-
-  static Tensor call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source) {
+struct Machine : OnRows {
+  template <class Op, class C>
+  static void fetch_rows(const View& cells, const View& index, const View& values,
+                         const Tensor& old) {
     constexpr auto kName = Op::kIndexFetch;
-    const View cells("target", target);
-    const View rows("index", index);
-    const View values("source", source);
-    check_dtype(kName, cells, TypesOf<Op>{});
-    check_rows(kName, cells, dim, rows, {values});
-    Tensor old = empty_like(values, target.device());
-    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      fetch_rows<Op, typename Op::template Cell<T>>(cells, rows, values, old);
-    });
-    return old;
+    if constexpr (std::is_same_v<Op, Add> && std::is_integral_v<C> && sizeof(C) >= 4) {
+      if (values.numel == index.numel && values.numel != 0) {
+        char* const data = writable(cells).data;
+        const Launch launch(kName, values.tensor, data);
+        const Operand from = readable(values);
+        dispatch(Indices{}, index.dtype, [&]<class Index>() {
+          launch(draw<C, Index>, values.numel, data, static_cast<const char*>(from.data),
+                 from.strides[0] * from.itemsize, static_cast<C*>(old.mutable_data_ptr()),
+                 values.numel, row_index<Index>(kName, cells, index, values));
+        });
+        return check_indices_now(kName, launch);
+      }
+    }
+    for_each_row_cell<C, 2>(kName, cells, index, values, {readable(values), fresh(old, values)},
+                            VisitFetch<Op>{});
+  }
+
+  template <class C>
+  static void compare_exchange_rows(const View& cells, const View& index, const View& values,
+                                    const std::array<Operand, 4>& others) {
+    for_each_row_cell<C, 4>(CompareExchange::kIndex, cells, index, values, others,
+                            VisitCompareExchange{});
   }
 };
-
-struct IndexCompareExchangeKernel {
-  static constexpr auto kName = CompareExchange::kIndex;
-  static std::string name() { return kName; }
-
-  static std::tuple<Tensor, Tensor> call(const Tensor& target, int64_t dim, const Tensor& index,
-                                         const Tensor& expected, const Tensor& desired) {
-    const View cells("target", target);
-    const View rows("index", index);
-    const View guesses("expected", expected);
-    const View values("desired", desired);
-    check_dtype(kName, cells, TypesOf<CompareExchange>{});
-    check_rows(kName, cells, dim, rows, {guesses, values});
-    Tensor old = empty_like(values, target.device());
-    Tensor success = empty(values.dim, values.sizes, ScalarType::Bool, target.device());
-    dispatch(TypesOf<CompareExchange>{}, cells.dtype, [&]<class T>() {
-      for_each_row_cell<Bits<T>, 4>(kName, cells, rows, values,
-                                    {readable(guesses), readable(values), fresh(old, values),
-                                     fresh(success, values, sizeof(bool))},
-                                    VisitCompareExchange{});
-    });
-    return {std::move(old), std::move(success)};
-  }
-};
-
-template <class... Ops>
-auto kernels(TypeList<Ops...>) -> TypeList<IndexFetchKernel<Ops>..., IndexCompareExchangeKernel>;
-using Kernels = decltype(kernels(IndexFetchOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, IndexFetchKernels<Machine>{}); }
 
 }  // namespace atomics::cuda

@@ -1,7 +1,5 @@
 // index_add_ and its family: changes indexed rows of dim 0 and returns nothing. Rows that are named
-// several times are changed by each of their sources, in any order. The meaning of an op is in
-// csrc/ops.
-#include "../register.h"
+// several times are changed by each of their sources, in any order.
 #include "reach.cuh"
 #include "rows.cuh"
 #include "warp.cuh"
@@ -59,89 +57,58 @@ bool are_words(const View& cells, const char* target, const View& values) {
          is_word(reinterpret_cast<intptr_t>(values.data));
 }
 
-template <class Op, class C, class Scale>
-void update_rows(const View& cells, const View& index, const View& values, Scale scale) {
-  constexpr auto kName = Op::kIndexUpdate;
-  if (values.numel == 0) return;
-  char* const data = writable(cells).data;
-  if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
-    if (are_words(cells, data, values)) {
-      const Launch launch(kName, values.tensor, data);
-      const int64_t words = values.numel * values.itemsize / kWord;
-      dispatch(Indices{}, index.dtype, [&]<class Index>() {
-        launch(add_row_words<C, Index, Scale>, words, data, static_cast<const Word*>(values.data),
-               words, row_index<Index>(kName, cells, index, values), scale);
-      });
-      return check_indices_now(kName, launch);
-    }
+struct Machine : OnRows {
+  static void check_added_rows(const char* op, const View& target, int64_t dim, const View& index,
+                               const View& source) {
+    check_peer(op, target, source);
+    check_device(op, source.tensor, index.name, index.tensor, source.name);
+    check_indexed(op, target, dim, index, {source});
   }
-  if constexpr (std::is_same_v<Op, Add> && kCounts<C>) {
-    if (values.numel == index.numel) {
-      const Launch launch(kName, values.tensor, data);
-      const Operand from = readable(values);
-      dispatch(Indices{}, index.dtype, [&]<class Index>() {
-        launch(add_counts<C, Index, Scale>, values.numel, data, static_cast<const char*>(from.data),
-               from.strides[0] * from.itemsize, values.numel,
-               row_index<Index>(kName, cells, index, values), scale);
-      });
-      return check_indices_now(kName, launch);
-    }
-  }
-  for_each_row_cell<C, 1>(kName, cells, index, values, {readable(values)},
-                          VisitRed<Op, Scale>{scale});
-}
 
-template <class Op>
-struct ScaledIndexUpdateKernel {
-  static std::string name() { return Op::kIndexUpdate; }
-
-  static void call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source,
-                   double alpha) {
+  template <class Op, class C, class Scale>
+  static void update_rows(const View& cells, const View& index, const View& values, Scale scale) {
     constexpr auto kName = Op::kIndexUpdate;
-    const View cells("target", target);
-    const View rows("index", index);
-    const View values("source", source);
-    check_dtype(kName, cells, TypesOf<Op>{});
-    check_alpha(kName, cells.dtype, alpha);
-    check_peer(kName, cells, values);
-    check_device(kName, values.tensor, rows.name, rows.tensor, values.name);
-    check_indexed(kName, cells, dim, rows, {values});
-    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      using C = typename Op::template Cell<T>;
-      if (alpha == 1) {
-        update_rows<Op, C>(cells, rows, values, Unscaled{});
-      } else {
-        update_rows<Op, C>(cells, rows, values, scaled_by<C>(alpha));
+    if (values.numel == 0) return;
+    char* const data = writable(cells).data;
+    if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
+      if (are_words(cells, data, values)) {
+        const Launch launch(kName, values.tensor, data);
+        const int64_t words = values.numel * values.itemsize / kWord;
+        dispatch(Indices{}, index.dtype, [&]<class Index>() {
+          launch(add_row_words<C, Index, Scale>, words, data, static_cast<const Word*>(values.data),
+                 words, row_index<Index>(kName, cells, index, values), scale);
+        });
+        return check_indices_now(kName, launch);
       }
-    });
+    }
+    if constexpr (std::is_same_v<Op, Add> && kCounts<C>) {
+      if (values.numel == index.numel) {
+        const Launch launch(kName, values.tensor, data);
+        const Operand from = readable(values);
+        dispatch(Indices{}, index.dtype, [&]<class Index>() {
+          launch(add_counts<C, Index, Scale>, values.numel, data,
+                 static_cast<const char*>(from.data), from.strides[0] * from.itemsize, values.numel,
+                 row_index<Index>(kName, cells, index, values), scale);
+        });
+        return check_indices_now(kName, launch);
+      }
+    }
+    for_each_row_cell<C, 1>(kName, cells, index, values, {readable(values)},
+                            VisitRed<Op, Scale>{scale});
+  }
+
+  template <class Op, class C>
+  static void add_rows(const View& cells, const View& index, const View& values, double alpha) {
+    if (alpha == 1) {
+      update_rows<Op, C>(cells, index, values, Unscaled{});
+    } else {
+      update_rows<Op, C>(cells, index, values, scaled_by<C>(alpha));
+    }
   }
 };
-
-template <class Op>
-struct IndexUpdateKernel {
-  static std::string name() { return Op::kIndexUpdate; }
-
-  static void call(const Tensor& target, int64_t dim, const Tensor& index, const Tensor& source) {
-    constexpr auto kName = Op::kIndexUpdate;
-    const View cells("target", target);
-    const View rows("index", index);
-    const View values("source", source);
-    check_dtype(kName, cells, TypesOf<Op>{});
-    check_rows(kName, cells, dim, rows, {values});
-    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      using C = typename Op::template Cell<T>;
-      update_rows<Op, C>(cells, rows, values, Unscaled{});
-    });
-  }
-};
-
-template <class... Scaled, class... Plain>
-auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
-    -> TypeList<ScaledIndexUpdateKernel<Scaled>..., IndexUpdateKernel<Plain>...>;
-using Kernels = decltype(kernels(ScaledIndexUpdateOps{}, IndexUpdateOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, IndexUpdateKernels<Machine>{}); }
 
 }  // namespace atomics::cuda

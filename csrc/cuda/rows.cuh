@@ -3,9 +3,7 @@
 
 #include <vector>
 
-#include "../check.h"
-#include "../dispatch.h"
-#include "../operand.h"
+#include "../indexed.h"
 #include "index_error.cuh"
 #include "launch.cuh"
 #include "ref.cuh"
@@ -74,13 +72,17 @@ inline bool has_dense_rows(const View& view) {
   return true;
 }
 
-// The checks of an indexed op.
-inline void check_rows(const char* op, const View& target, int64_t dim, const View& index,
-                       std::initializer_list<View> sources) {
-  check_device(op, target.tensor, index.name, index.tensor);
-  for (const View& source : sources) check_device(op, target.tensor, source.name, source.tensor);
-  check_indexed(op, target, dim, index, sources);
-}
+// What a Machine is, see indexed.h, but for the loops.
+struct OnRows {
+  static Device device(const Tensor& target) { return target.device(); }
+
+  static void check_rows(const char* op, const View& target, int64_t dim, const View& index,
+                         std::initializer_list<View> sources) {
+    check_device(op, target.tensor, index.name, index.tensor);
+    for (const View& source : sources) check_device(op, target.tensor, source.name, source.tensor);
+    check_indexed(op, target, dim, index, sources);
+  }
+};
 
 template <class Index>
 RowIndex<Index> row_index(const char* op, const View& target, const View& index,

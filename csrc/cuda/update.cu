@@ -1,9 +1,5 @@
-// add_ and its family: changes every element of a target and returns nothing. The meaning of an op
-// is in csrc/ops.
-#include "../dispatch.h"
-#include "../register.h"
-#include "../rounding.h"
-#include "../visit.h"
+// add_ and its family: changes every element of a target and returns nothing.
+#include "../dense.h"
 #include "cells.cuh"
 #include "reach.cuh"
 #include "words.cuh"
@@ -56,26 +52,6 @@ __global__ void add_words(thread_scope scope, T* target, const T* other, Words w
   }
 }
 
-template <class Op, class T, class Scale>
-void update(const View& cells, const View& values, Scale scale) {
-  using C = typename Op::template Cell<T>;
-  if (cells.numel == 0) return;
-  const std::array operands{writable(cells), readable(values)};
-  const Launch launch(Op::kUpdate, values.tensor, operands[0].data);
-  const Walk<2> walk(operands);
-  if constexpr (kAddsWords<T, Scale>) {
-    if (cells.numel > 1 && walk.is_dense(sizeof(T))) {
-      const auto more = addend<T>(Op{}, scale);
-      const Words words(reinterpret_cast<uintptr_t>(walk.data(0)), sizeof(T), cells.numel, kWord);
-      return launch(add_words<T, decltype(more)>, std::max(words.count, words.before + words.after),
-                    reinterpret_cast<T*>(walk.data(0)), reinterpret_cast<const T*>(walk.data(1)),
-                    words, more);
-    }
-  }
-  launch(visit_cells<C, 2, VisitRed<Op, Scale>>, cells.numel, walk, cells.numel,
-         VisitRed<Op, Scale>{scale});
-}
-
 // (target, other), see visit.h
 template <class Op, class Scale>
 struct VisitRandomly {
@@ -90,63 +66,40 @@ struct VisitRandomly {
   }
 };
 
-template <class Op, class T>
-void update_randomly(const View& cells, const View& values, double alpha, int64_t seed) {
-  const std::array operands{writable(cells), readable(values)};
-  const VisitRandomly<Op, ScaledBy<T>> visit{scaled_by<T>(alpha), {seed, operands[0].data}};
-  for_each_cell<T>(Op::kUpdate, values.tensor, operands, cells.numel, visit);
-}
+struct Machine : OnGpu {
+  static void check_addend(const char* op, const View& target, const View& other) {
+    check_peer(op, target, other);
+    check_elementwise(op, target, {other});
+  }
 
-template <class Op>
-struct UpdateKernel {
-  static std::string name() { return Op::kUpdate; }
+  template <class Op, class C, class Scale>
+  static void update(const Tensor& on, const std::array<Operand, 2>& operands, int64_t numel,
+                     Scale scale, Stochastic round) {
+    visit<C>(Op::kUpdate, on, operands, numel, VisitRandomly<Op, Scale>{scale, round});
+  }
 
-  static void call(const Tensor& target, const Tensor& other) {
-    const View cells("target", target);
-    const View values("other", other);
-    check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
-    check_operands(Op::kUpdate, cells, {values});
-    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      for_each_cell<typename Op::template Cell<T>, 2>(Op::kUpdate, target,
-                                                      {writable(cells), readable(values)},
-                                                      cells.numel, VisitRed<Op, Unscaled>{});
-    });
+  template <class Op, class C, class Scale>
+  static void update(const Tensor& on, const std::array<Operand, 2>& operands, int64_t numel,
+                     Scale scale, Nearest) {
+    constexpr bool kIsSum = std::is_same_v<Op, Add> || std::is_same_v<Op, Sub>;
+    if constexpr (kIsSum && kAddsWords<C, Scale>) {
+      if (numel > 1 && Walk<2>(operands).is_dense(sizeof(C))) {
+        char* const target = operands[0].data;
+        const auto more = addend<C>(Op{}, scale);
+        const Words words(reinterpret_cast<uintptr_t>(target), sizeof(C), numel, kWord);
+        const Launch launch(Op::kUpdate, on, target);
+        return launch(add_words<C, decltype(more)>,
+                      std::max(words.count, words.before + words.after),
+                      reinterpret_cast<C*>(target), reinterpret_cast<const C*>(operands[1].data),
+                      words, more);
+      }
+    }
+    visit<C>(Op::kUpdate, on, operands, numel, VisitRed<Op, Scale>{scale});
   }
 };
-
-template <class Op>
-struct ScaledUpdateKernel {
-  static std::string name() { return Op::kUpdate; }
-
-  static void call(const Tensor& target, const Tensor& other, double alpha,
-                   std::optional<int64_t> seed) {
-    const View cells("target", target);
-    const View values("other", other);
-    check_dtype(Op::kUpdate, cells, TypesOf<Op>{});
-    check_alpha(Op::kUpdate, cells.dtype, alpha);
-    check_seed(Op::kUpdate, cells.dtype, seed);
-    check_peer(Op::kUpdate, cells, values);
-    check_elementwise(Op::kUpdate, cells, {values});
-    dispatch(TypesOf<Op>{}, cells.dtype, [&]<class T>() {
-      if constexpr (!std::is_same_v<T, Widened<T>>) {
-        if (seed) return update_randomly<Op, T>(cells, values, alpha, *seed);
-      }
-      if (alpha == 1) {
-        update<Op, T>(cells, values, Unscaled{});
-      } else {
-        update<Op, T>(cells, values, scaled_by<typename Op::template Cell<T>>(alpha));
-      }
-    });
-  }
-};
-
-template <class... Scaled, class... Plain>
-auto kernels(TypeList<Scaled...>, TypeList<Plain...>)
-    -> TypeList<ScaledUpdateKernel<Scaled>..., UpdateKernel<Plain>...>;
-using Kernels = decltype(kernels(ScaledUpdateOps{}, UpdateOps{}));
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, Kernels{}); }
+STABLE_TORCH_LIBRARY_IMPL(atomics, CUDA, m) { implement(m, UpdateKernels<Machine>{}); }
 
 }  // namespace atomics::cuda

@@ -27,6 +27,12 @@ struct Join<TypeList<As...>, TypeList<Bs...>, Rest...> : Join<TypeList<As..., Bs
 template <class... Lists>
 using Joined = typename Join<Lists...>::type;
 
+// Kernel<Machine, Op> for each op of a list.
+template <template <class, class> class Kernel, class Machine, class... Ops>
+auto of_each(TypeList<Ops...>) -> TypeList<Kernel<Machine, Ops>...>;
+template <template <class, class> class Kernel, class Machine, class Ops>
+using OfEach = decltype(of_each<Kernel, Machine>(Ops{}));
+
 // old = op(target, other)
 using FetchOps = TypeList<Exchange, Add, Sub, Min, Max, And, Or, Xor>;
 // The same, nothing fetched; the first ones of alpha * other.
