@@ -52,7 +52,15 @@ def _dense(device: str, n: int, dtype: torch.dtype) -> Case:
     return Case(
         f"add_ {_name(dtype)}, {_size(n)}",
         _contender(device, "add_", lambda: ops.add_(target, other), None),
-        [_contender(device, "torch, add_", lambda: target.add_(other), goal)],
+        [
+            _contender(device, "torch, add_", lambda: target.add_(other), goal),
+            _contender(
+                device,
+                "add_ in the device's scope",
+                lambda: ops.add_(target, other, scope="device"),
+                faster(),
+            ),
+        ],
         elements=n,
     )
 

@@ -1,4 +1,4 @@
-"""Calls every lock-free op on a GPU, with every dtype: for compute-sanitizer (`make verify-cuda`).
+"""Calls every lock-free op on a GPU, every dtype, both scopes: for what `make verify-cuda` runs.
 
 Each target lies at the end of its allocation, and in the middle of a larger one.
 """
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from op_table import DENSE, INDEXED, NUMBER
 
-import caffe2op_atomics  # noqa: F401  (registers the ops)
+from caffe2op_atomics import _library
 
 
 def on_gpu(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -37,8 +37,10 @@ def main() -> None:
         for dtype in op.dtypes:
             target, *others = on_gpu(op.arguments(dtype))
             for each in (target, in_the_middle(target)):
-                op.overload(each, *others, **op.keywords)
-                calls += 1
+                for only_device in (1, 0):
+                    _library.cuda_library.atomics_set_device_scope(only_device)
+                    op.overload(each, *others, **op.keywords)
+                    calls += 1
     rows, index = torch.zeros(5, 64, device="cuda"), torch.arange(4000, device="cuda") % 5
     torch.ops.atomics.index_add_(rows, 0, index, torch.ones(4000, 64, device="cuda"))
     counts = torch.zeros(5, dtype=torch.int64, device="cuda")
