@@ -43,7 +43,7 @@ def compare_replicas(rounds: int) -> list[Row]:
         for seed in range(rounds):
             theirs.append(_train(_with_ddp, seed, slowdown, data))
             ours.append(_train(_with_replica, seed, slowdown, data))
-        rows += rows_of(f"digits, {what}", "DDP", ours, theirs, (target, target))
+        rows += rows_of(f"training on digits, {what}", "DDP", ours, theirs, (target, target))
     return rows
 
 

@@ -77,7 +77,12 @@ PARTS: Sequence[Part] = (
         "--seconds 0.2 --plot compile.png",
         f"{_FAST} --only gradient",
     ),
-    Part("distributed", "Several hosts", "--seconds 0.3", f"{_FAST} --only is_set"),
+    Part(
+        "distributed",
+        "Several hosts",
+        "--seconds 0.3 --plot distributed.png",
+        f"{_FAST} --only is_set",
+    ),
     Part("gpu", "Lock-free ops on a GPU", "--plot gpu.png", f"{_FAST} --only tickets"),
 )
 

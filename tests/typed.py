@@ -68,6 +68,17 @@ def training(model: nn.Module, dataset: TensorDataset) -> None:
     atomics.optim.SGD(lr=0.01)  # type: ignore[call-arg]
 
 
+def hosts(table: atomics.GuardedTensor) -> None:
+    steps = atomics.distributed.Counter("steps", timeout=5.0)
+    stop = atomics.distributed.AtomicBool("stop")
+    stop.set_if(steps.next() > 3)
+    group = atomics.distributed.host_group()
+    with atomics.distributed.Replica([table], group, compression=torch.bfloat16) as replica:
+        replica.check()
+    state: dict[str, object] = replica.state_dict()
+    atomics.distributed.Replica(table, average="yes", state=state)  # type: ignore[arg-type]
+
+
 def questions(update: nn.Module) -> None:
     lost: atomics.LostUpdates = atomics.check_lost_updates(update, torch.zeros(1))
     answer: atomics.Support = atomics.is_supported("fetch_xor", torch.float32)

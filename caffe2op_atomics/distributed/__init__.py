@@ -10,6 +10,9 @@ Each call is an answered request to the store's host, some ten microseconds on o
 network takes to others. A store that dies, hangs or is cut off is a :class:`StoreDiedError` within
 ``timeout`` seconds, and nothing goes on with numbers of this process.
 
+:class:`Replica` has weights and tables of several hosts follow each other, over the collectives of
+the process group: each host trains on its own, and none waits for another.
+
 There is no lock here. A lock that survives its holder has to be taken from a dead one, and whoever
 seems dead may only be slow: it takes leases, and fencing tokens that what is guarded checks. The
 store has neither. etcd (https://etcd.io) does; :class:`caffe2op_atomics.Mutex` is for one host.
