@@ -117,7 +117,7 @@ class Replica:
         return self._rounds
 
     def check(self) -> None:
-        """Raise if the hosts no longer follow each other; costs about a microsecond.
+        """Raise if the hosts no longer follow each other; call it in each step.
 
         Raises:
             ReplicaError: if a rank died, does not answer, or gave up.
