@@ -7,8 +7,8 @@
 on each host. The ranks of a host share its weights by name; a replica has the hosts follow each
 other; mini-batches, steps and the sign to stop are shared by all. If a rank dies, torchrun starts
 all anew, and they go on from the last checkpoint of the host that has the latest one. (Without that
-variable, ranks that torchrun has started anew read from its store the addresses of the dead ones,
-and gloo does not come up: seen in torch 2.13.)
+variable, ranks that torchrun has started anew may read from its store the addresses of the dead
+ones, and gloo does not come up: seen in torch 2.13 and 2.14.)
 """
 
 from __future__ import annotations
