@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch._C._distributed_c10d import Store
 from torch.utils.data import DataLoader, TensorDataset
 
 import caffe2op_atomics as atomics
@@ -77,6 +78,21 @@ def hosts(table: atomics.GuardedTensor) -> None:
         replica.check()
     state: dict[str, object] = replica.state_dict()
     atomics.distributed.Replica(table, average="yes", state=state)  # type: ignore[arg-type]
+
+
+def in_a_store(store: Store) -> None:
+    steps = atomics.distributed.Counter("steps", 3, store=store, timeout=5)
+    steps += 1
+    stop = atomics.distributed.AtomicBool("stop")
+    stop.set_if(steps.wait_until(3, 0.5))
+    batches = atomics.distributed.SharedBatchSampler(10, 4, name="batches")
+    try:
+        lost: list[list[int]] = batches.unfinished(0)
+        print(lost, list(batches))
+    except atomics.distributed.StoreDiedError:
+        print(steps.unlink())
+    atomics.distributed.Counter()  # type: ignore[call-arg]
+    stop.wait("long")  # type: ignore[arg-type]
 
 
 def questions(update: nn.Module) -> None:

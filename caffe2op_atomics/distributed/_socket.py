@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,7 +24,31 @@ _TRIES = 100
 _QUICKLY = 0.3  # seconds in which a host accepts that is well
 _KEEP_ALIVE = 60  # seconds, after which firewalls are reminded of an idle connection
 
-_connecting: dict[int, threading.Lock] = {}  # one thread at a time to each port
+
+class _Helpers:
+    """Threads that never end.
+
+    One that has looked up a name takes a lock of glibc when it ends, and a process that is forked
+    at that moment could never look up any.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    def call(self, job: Callable[[], None]) -> None:
+        if not self._idle.acquire(blocking=False):
+            threading.Thread(target=self._work, name="caffe2op_atomics", daemon=True).start()
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+            self._idle.release()
+
+
+_connecting: dict[int, threading.Lock] = {}  # one thread at a time to each port, if possible
+_helpers = _Helpers()
 
 
 def connect(store: Store, root: TCPStore, timeout: float) -> tuple[Store, int]:
@@ -36,11 +60,16 @@ def connect(store: Store, root: TCPStore, timeout: float) -> tuple[Store, int]:
     answers: queue.SimpleQueue[tuple[Store, int] | Exception] = queue.SimpleQueue()
 
     def open_it() -> None:
+        alone = _connecting.setdefault(root.port, threading.Lock())
+        # Not for ever: one whose host is gone may hold it.
+        held = alone.acquire(timeout=timeout / 2)
         try:
-            with _connecting.setdefault(root.port, threading.Lock()):
-                answers.put(_connect(store, root.port, timeout))
-        except (OSError, RuntimeError) as error:
+            answers.put(_connect(store, root.port, timeout))
+        except Exception as error:
             answers.put(error)
+        finally:
+            if held:
+                alone.release()
 
     def ask() -> None:
         try:
@@ -48,11 +77,11 @@ def connect(store: Store, root: TCPStore, timeout: float) -> tuple[Store, int]:
         except OSError as error:
             answers.put(error)
 
-    # In threads: c10d goes on to ask a host that refuses, and for ever if a frozen one accepts.
+    # In threads: c10d goes on to ask a host that refuses, and for ever where a frozen one accepts.
     answer: tuple[Store, int] | Exception = TimeoutError("no connection in time")
     quickly = min(_QUICKLY, timeout)
     for work, seconds in ((open_it, quickly), (ask, timeout - quickly)):
-        threading.Thread(target=work, name="caffe2op_atomics store", daemon=True).start()
+        _helpers.call(work)
         with suppress(queue.Empty):
             answer = answers.get(timeout=seconds)
             break
@@ -116,4 +145,10 @@ def _opened(fd: int) -> Iterator[socket.socket]:
         yield opened
 
 
-os.register_at_fork(after_in_child=_connecting.clear)
+def _enter_child() -> None:
+    global _helpers  # threads are not forked
+    _helpers = _Helpers()
+    _connecting.clear()
+
+
+os.register_at_fork(after_in_child=_enter_child)
