@@ -30,7 +30,7 @@ class ReadOnlyValue:
         return self._load()
 
     @value.setter
-    def value(self, _: int) -> NoReturn:
+    def value(self, _: NoReturn) -> NoReturn:
         raise AttributeError(
             "Counter.value is read-only, because setting it would lose what others count; "
             "use counter += n, counter.fetch_add(n) or counter.next()"

@@ -32,10 +32,10 @@ class NameInfo:
 
     Attributes:
         name: the name, as the classes take it.
-        kind: ``"Counter"``, ``"AtomicBool"``, ``"Mutex"``, ``"SharedBatchSampler"``, or what else
-            the file is.
-        value: the counter's value, whether the flag is set, who holds the mutex, or how far the
-            sampler's epoch is.
+        kind: ``"Counter"``, ``"AtomicBool"``, ``"Mutex"``, ``"SharedBatchSampler"``,
+            ``"GuardedTensor"``, or what else the file is.
+        value: the counter's value, whether the flag is set, who holds the mutex, how far the
+            sampler's epoch is, or the dtype and shape of the tensor.
         users: the processes that map it, as far as this process may look.
         creator: the pid of the process that made it, 0 if that is not known.
         creator_alive: whether that process still runs; None if it cannot be told, because it is

@@ -1,8 +1,8 @@
 """Train one network on handwritten digits on several hosts, each with several processes.
 
     export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
-    torchrun --nnodes 2 --nproc-per-node 2 --max-restarts 3 --rdzv-backend c10d
-        --rdzv-endpoint HOST:PORT examples/hogwild_hosts.py
+    torchrun --nnodes 2 --nproc-per-node 2 --max-restarts 3 --rdzv-id JOB
+        --rdzv-backend c10d --rdzv-endpoint HOST:PORT examples/hogwild_hosts.py
 
 on each host. The ranks of a host share its weights by name; a replica has the hosts follow each
 other; mini-batches, steps and the sign to stop are shared by all. If a rank dies, torchrun starts

@@ -65,7 +65,8 @@ GIVEN: dict[str, Any] = {
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 # With their options. What processes that do not fork import has to be a file that is run.
-OF_THEIR_OWN = {"spawn.py": []} | dict.fromkeys(("ranks.py", "store.py", "replica.py"), TORCHRUN)
+UNDER_TORCHRUN = ("ranks.py", "store.py", "replica.py", "replica_optimizer.py")
+OF_THEIR_OWN = {"spawn.py": []} | dict.fromkeys(UNDER_TORCHRUN, TORCHRUN)
 ALONE = {*OF_THEIR_OWN, "README.md", "actors.py"}
 
 

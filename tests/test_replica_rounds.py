@@ -97,7 +97,7 @@ def play(cluster: Cluster, script: list, scale: float) -> Tensor:
     ("dtype", "rounded"),
     [(torch.int8, False), (torch.int64, False), (torch.float32, False), (torch.float32, True)],
 )
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(script=events, bucket_bytes=st.sampled_from([1, 16, 40, 1000]))
 def test_every_update_counts_once_on_every_host(dtype, rounded, script, bucket_bytes):
     cluster = Cluster(dtype, bucket_bytes, rounded)
@@ -109,7 +109,7 @@ def test_every_update_counts_once_on_every_host(dtype, rounded, script, bucket_b
 
 @pytest.mark.parametrize("rounded", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(script=events)
 def test_hosts_at_rest_have_the_same_bits(dtype, rounded, script):
     cluster = Cluster(dtype, 16, rounded)

@@ -53,6 +53,7 @@ def objects(t: Tensor) -> None:
     atomics.foreach_add_([table], [t])
     moment: Tensor = atomics.snapshot(table)[0] + table.snapshot()
     atomics.ops.add_(moment, t)
+    steps.value += 1  # type: ignore[assignment]
     steps.next("now")  # type: ignore[call-arg]
     stop.set_if()  # type: ignore[call-arg]
     mutex.acquire(timeout="long")  # type: ignore[arg-type]

@@ -1,10 +1,11 @@
 """The same verbs for processes of several hosts, over what torch.distributed has.
 
 :class:`Counter`, :class:`AtomicBool` and :class:`SharedBatchSampler` are in the c10d store that
-torchrun and ``init_process_group`` set up, and are found by name::
+torchrun and ``init_process_group`` set up, and are found by name:
 
-    torch.distributed.init_process_group("gloo")
-    steps = atomics.distributed.Counter("steps")
+    >>> store = torch.distributed.HashStore()  # the default group's, if none is given
+    >>> Counter("steps", store=store).next()
+    0
 
 Each call is an answered request to the store's host, some ten microseconds on one host and what the
 network takes to others. A store that dies, hangs or is cut off is a :class:`StoreDiedError` within

@@ -10,7 +10,9 @@ import torch.distributed as dist
 def host_group() -> dist.ProcessGroup | None:
     """Return the group of the first ranks of all hosts, or None on the other ranks.
 
-    For :class:`Replica`. All ranks of a program that torchrun started call it, at the same time.
+    For :class:`Replica`. All ranks of a program that torchrun started call it, at the same time;
+    ``LOCAL_RANK`` says which is a host's first. With another launcher make the group yourself:
+    ``torch.distributed.new_group([first rank of each host])``.
 
     Raises:
         RuntimeError: without a process group, or if nothing says which rank is a host's first.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,13 @@ _made: Counter[str] = Counter()  # groups of our own, for each given one
 
 class ReplicaError(RuntimeError):
     """A rank of a replica died, does not answer, or gave up: the others have to stop, too."""
+
+
+def lost(rule: str) -> ReplicaError:
+    """Return the error that every rank gets when the ranks lose each other."""
+    return ReplicaError(
+        f"Replica: every rank must {rule}: end this process, and start all anew from state_dict()"
+    )
 
 
 class Peers:
@@ -83,11 +91,15 @@ class Peers:
         try:
             yield
         except RuntimeError as error:  # of torch, DistError too
-            seconds = self._timeout.total_seconds()
-            got = str(error).strip().partition("\n")[0]
-            raise ReplicaError(
-                f"Replica: every rank must answer within {seconds:g} s, got: {got}"
-            ) from error
+            # Without the place in torch's sources before, and its advice behind.
+            told = re.sub(r"^\[[^\]]*\] ", "", str(error).strip()).partition("\n")[0]
+            told = told.partition(". ")[0]
+            if "timed out" in told.lower():
+                seconds = self._timeout.total_seconds()
+                raise lost(
+                    f"answer within {seconds:g} s, got one that does not ({told})"
+                ) from error
+            raise lost(f"stay until finish(), got one that is gone ({told})") from error
 
 
 def _device_and_backend(backends: str) -> tuple[torch.device, Any]:

@@ -34,6 +34,11 @@ def pieces_of(targets: Targets) -> list[Piece]:
         ]
     else:
         given = [targets] if isinstance(targets, GuardedTensor) else targets
+        if isinstance(given, torch.optim.Optimizer):
+            raise TypeError(
+                "Replica: targets must be an optimizer of caffe2op_atomics.optim or guarded "
+                f"tensors, got one of {type(given).__module__}"
+            )
         guarded = sequence("Replica: targets", given, GuardedTensor)
         pieces = [Piece(each._bank, each.tensor, each._first) for each in guarded]
     if not pieces:

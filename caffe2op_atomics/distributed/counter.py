@@ -24,7 +24,8 @@ class Counter(ReadOnlyValue, StoreObject):
     """An exact counter in a store, for all processes that use its name, on whatever hosts.
 
     The methods are those of :class:`caffe2op_atomics.Counter`, each of them one atomic operation of
-    the store. It holds -2**62 to 2**62, and one call adds at most 2**40: it does not wrap.
+    the store. It holds ``-2**62`` to ``2**62``, and one call adds at most ``2**40``: it does not
+    wrap.
 
     ``wait_until(n, timeout=None)`` asks the store, every 20 ms in the end, until the value is at
     least ``n``.

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from .._arguments import integer
 from ._buckets import buckets_of
-from ._peers import Peers, ReplicaError
+from ._peers import Peers, ReplicaError, lost
 from ._sums import CompressedSum, Sum
 from ._targets import Targets, check_not_moved, check_options, pieces_of, saved_values, seconds
 
@@ -37,15 +37,16 @@ class Replica:
     Each rank of the group makes its replica at the same time, of tensors of the same shapes and
     dtypes in the same order, before its workers begin. The tensors then get the values of one rank:
     of that with the latest ``state``, of rank 0 if there is none; what other hosts did to them
-    before is gone. A replica takes three times the memory of the tensors (of 16-bit floats, five
-    times).
+    before is gone. Leaving a ``with`` block of it is :meth:`finish`; by an error, all others are
+    told. A replica takes three times the memory of the tensors, of 16-bit floats five times.
 
     Args:
         targets: an optimizer of :mod:`caffe2op_atomics.optim`, or guarded tensors, not of bool.
         group: the ranks, one on each host, as :func:`host_group` returns them; the default group if
             None. The collectives run in a group of the replica's own with the same ranks.
         period: seconds from the end of a round to the beginning of the next one.
-        average: apply the mean of what the hosts have changed, instead of the sum; not to integers.
+        average: apply the mean of what the hosts have changed, instead of the sum, which overshoots
+            if each host makes many steps in a round; not to integers.
         compression: ``torch.bfloat16`` sends changes of floats in half the bytes of float32; what
             is rounded away is sent in the next rounds.
         bucket_bytes: tensors go through the network in parts of about that size.
@@ -128,7 +129,9 @@ class Replica:
                 "Replica: the calling process must be the one that made it, got a fork"
             )
         if self._failure is not None:
-            raise ReplicaError(str(self._failure)) from self._failure
+            # Torch's chain of errors says no more, unless it is none of those that are expected.
+            known = isinstance(self._failure, ReplicaError)
+            raise ReplicaError(str(self._failure)) from (None if known else self._failure)
         check_not_moved(self._targets)
 
     def finish(self) -> None:
@@ -222,9 +225,7 @@ class Replica:
             self._peers.wait(told)
             finishing, moving, leaving = of_all.tolist()
             if leaving:
-                raise ReplicaError(
-                    "Replica: every rank must go on until finish(), got one that left"
-                )
+                raise lost("stay until finish(), got one that left")
             # From here on nothing can fail for want of a peer: a round is done or not.
             for bucket, (total, ahead) in zip(self._buckets, totals, strict=True):
                 if self._average:
