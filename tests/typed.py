@@ -71,9 +71,6 @@ def training(model: nn.Module, dataset: TensorDataset) -> None:
 
 
 def hosts(table: atomics.GuardedTensor) -> None:
-    steps = atomics.distributed.Counter("steps", timeout=5.0)
-    stop = atomics.distributed.AtomicBool("stop")
-    stop.set_if(steps.next() > 3)
     group = atomics.distributed.host_group()
     with atomics.distributed.Replica([table], group, compression=torch.bfloat16) as replica:
         replica.check()
