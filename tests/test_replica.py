@@ -153,6 +153,30 @@ def test_what_is_not_finite_stays_and_ends(tmp_path):
     assert torch.equal(result[0].nan_to_num(7, 8, 9), expected.nan_to_num(7, 8, 9))
 
 
+RANGE = [1e-42, 1e-36 / 3, 1e-30 / 3, 3.4e38, torch.inf, torch.nan]
+
+
+def add_out_of_range(rank: int, results: list[Tensor]) -> None:
+    tensors = [GuardedTensor(torch.zeros_like(result[rank])) for result in results]
+    with Replica(tensors, period=0.001, compression=BF16):
+        if rank == 0:
+            for tensor in tensors:
+                tensor.add_(torch.tensor(RANGE, dtype=tensor.dtype))
+    for tensor, result in zip(tensors, results, strict=True):
+        result[rank] = tensor.tensor
+
+
+def test_what_bfloat16_cannot_hold_ends_when_compressed(tmp_path):
+    results = [shared(2, len(RANGE), dtype=dtype) for dtype in (torch.float32, torch.float64)]
+    run_ranks(2, tmp_path, add_out_of_range, results)
+    assert_same_on_all(results)
+    for result in results:
+        added = torch.tensor(RANGE, dtype=result.dtype)
+        assert ((result[0] - added)[:3].abs() <= 2.0**-134).all()
+        assert torch.equal(result[0, 3:].isnan(), added[3:].isnan())
+        assert result[0, 3:5].isposinf().all()
+
+
 def save_while_training(rank: int, values: Tensor, rounds: Tensor) -> None:
     tensor = GuardedTensor([3000], dtype=torch.int64)
     with Replica(tensor, period=0.002, bucket_bytes=4000) as replica:

@@ -41,9 +41,9 @@ class CompressedSum:
     """Sums a bucket as bfloat16, in half the bytes, with error feedback.
 
     Each rank sums a part of the bucket, in full precision, and sends the sum to all. What bfloat16
-    rounds away stays where it was rounded and goes into the next sum: nothing is lost. (Seide et
-    al., 1-bit stochastic gradient descent, Interspeech 2014; Tang et al., DoubleSqueeze, ICML 2019,
-    for the second rounding.)
+    rounds away stays where it was rounded and goes into the next sum: nothing is lost, but what is
+    beyond bfloat16's range. (Seide et al., 1-bit stochastic gradient descent, Interspeech 2014;
+    Tang et al., DoubleSqueeze, ICML 2019, for the second rounding.)
     """
 
     def __init__(self, peers: Peers, like: Tensor) -> None:
@@ -62,17 +62,25 @@ class CompressedSum:
     def begin(self, delta: Tensor) -> None:
         """Begin to sum ``delta`` over all ranks; it must stay until ``end`` and is written to."""
         self._delta = delta
-        sent = self._sent.view(-1)[: delta.numel()]
-        sent.copy_(delta)
-        self._delta.sub_(sent.to(delta.device, delta.dtype))
+        self._sent.view(-1)[: delta.numel()].copy_(_round_off(delta))
         self._work: Any = self._peers.all_to_all(self._received, self._sent)
 
     def end(self) -> tuple[Tensor, Tensor | None]:
         """Wait for the sum, and return it, and what of this rank's part is not in it."""
         self._peers.wait(self._work)
         total = self._received.to(self._owed.dtype).sum(0).add_(self._owed)
-        rounded = total.to(torch.bfloat16)
+        rounded = _round_off(total)
         self._peers.wait(self._peers.all_gather(self._sent, rounded.view(1, -1)))
-        self._owed = total.sub_(rounded)
+        self._owed = total
         whole = self._sent.view(-1)[: self._delta.numel()].to(self._delta.device, self._delta.dtype)
         return whole, self._delta
+
+
+def _round_off(values: Tensor) -> Tensor:
+    """Return ``values`` as bfloat16, and leave in them what was rounded away.
+
+    Of what becomes zero, infinite or NaN nothing is left: it could never be sent.
+    """
+    rounded = values.to(torch.bfloat16)
+    values.sub_(rounded).masked_fill_(rounded.eq(0) | ~rounded.isfinite(), 0)
+    return rounded

@@ -48,7 +48,8 @@ class Replica:
         average: apply the mean of what the hosts have changed, instead of the sum, which overshoots
             if each host makes many steps in a round; not to integers.
         compression: ``torch.bfloat16`` sends changes of floats in half the bytes of float32; what
-            is rounded away is sent in the next rounds.
+            is rounded away is sent in the next rounds. Changes up to 2**-134 are dropped, and those
+            above 3.39e38 become infinite.
         bucket_bytes: tensors go through the network in parts of about that size.
         timeout: seconds after which a rank that does not answer is taken for dead. Longer than all
             ranks' periods.
