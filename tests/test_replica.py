@@ -5,6 +5,7 @@ When Bucket.rebase writes what was agreed, instead of rebasing, the tests of tot
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -183,6 +184,7 @@ def save_while_training(rank: int, values: Tensor, rounds: Tensor) -> None:
         for k in range(values.size(1)):
             for _ in range(20):
                 tensor.add_(1 + rank)
+            time.sleep(0.001)  # or all of it is in one round
             state = replica.state_dict()
             rounds[rank, k], values[rank, k] = state["round"], state["values"][0]
 
@@ -213,3 +215,19 @@ def test_ranks_go_on_from_the_latest_state(tmp_path):
     run_ranks(3, tmp_path, go_on, [state(3), state(12), None], result)
     expected = torch.cat([torch.full((40,), 12.0), torch.full((7,), 120.0)])
     assert torch.equal(result, expected.expand(3, 47))
+
+
+def save_while_another_is_slow(rank: int) -> None:
+    replica = Replica(GuardedTensor([100]), period=0.001 if rank == 0 else 60.0, timeout=61)
+    time.sleep(0.1)  # rank 0 is in the second round
+    if rank == 0:
+        begin = time.monotonic()
+        replica.state_dict()
+        assert time.monotonic() - begin < 1
+    else:
+        time.sleep(1.5)
+    replica.finish()
+
+
+def test_state_waits_for_no_other_host(tmp_path):
+    run_ranks(2, tmp_path, save_while_another_is_slow)

@@ -104,7 +104,7 @@ class Replica:
             for bucket in self._buckets
         ]
 
-        self._between = threading.Lock()  # held in a round
+        self._agreeing = threading.Lock()  # held while what is agreed on changes
         self._finishing, self._giving_up = threading.Event(), threading.Event()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
@@ -152,10 +152,10 @@ class Replica:
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of what all ranks agreed on in the last round, the same on all of them.
 
-        May be called after an error, too. A checkpoint: save it on one host or on each, and give it
-        to ``state``; the latest of all ranks is what they go on from.
+        Waits for no other host, and may be called after an error, too. A checkpoint: save it on one
+        host or on each, and give it to ``state``; the latest of all ranks is what they go on from.
         """
-        with self._between:
+        with self._agreeing:
             return {"round": self._rounds, "values": [value.clone() for value in self._values]}
 
     def __enter__(self) -> Replica:
@@ -213,27 +213,27 @@ class Replica:
     @torch.no_grad()
     def _round(self) -> bool:
         """Exchange what was changed, and return whether it was the last round."""
-        with self._between:
-            is_finishing, moved = self._finishing.is_set(), False
-            for bucket, each in zip(self._buckets, self._sums, strict=True):
-                delta = bucket.changed()
-                moved = moved or each.owes or bool(delta.any())
-                each.begin(delta)
-            mine = [int(is_finishing), int(moved), int(self._giving_up.is_set())]
-            of_all = torch.tensor(mine, device=self._peers.device)
-            told = self._peers.all_reduce(of_all)
-            totals = [each.end() for each in self._sums]
-            self._peers.wait(told)
-            finishing, moving, leaving = of_all.tolist()
-            if leaving:
-                raise lost("stay until finish(), got one that left")
-            # From here on nothing can fail for want of a peer: a round is done or not.
+        is_finishing, moved = self._finishing.is_set(), False
+        for bucket, each in zip(self._buckets, self._sums, strict=True):
+            delta = bucket.changed()
+            moved = moved or each.owes or bool(delta.any())
+            each.begin(delta)
+        mine = [int(is_finishing), int(moved), int(self._giving_up.is_set())]
+        of_all = torch.tensor(mine, device=self._peers.device)
+        told = self._peers.all_reduce(of_all)
+        totals = [each.end() for each in self._sums]
+        self._peers.wait(told)
+        finishing, moving, leaving = of_all.tolist()
+        if leaving:
+            raise lost("stay until finish(), got one that left")
+        # From here on nothing can fail for want of a peer: a round is done or not.
+        with self._agreeing:
             for bucket, (total, ahead) in zip(self._buckets, totals, strict=True):
                 if self._average:
                     total.div_(self._peers.size)
                 bucket.rebase(bucket.agreed + total, ahead)
             self._rounds += 1
-            return finishing == self._peers.size and not moving
+        return finishing == self._peers.size and not moving
 
     def _give_up(self) -> None:
         """Tell the others, and wait until the thread has ended."""
