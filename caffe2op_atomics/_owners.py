@@ -113,7 +113,7 @@ def _lock(addresses: Iterable[int]) -> Claim | None:
     path = DIRECTORY / f"{PREFIX}-owners.{os.geteuid()}"
     fd = None
     try:
-        places = _places(addresses)
+        places = set(places_of(addresses).values())
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         for place in places:
             lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)  # struct flock
@@ -127,20 +127,22 @@ def _lock(addresses: Iterable[int]) -> Claim | None:
     return Claim(fd)
 
 
-def _places(addresses: Iterable[int]) -> set[int]:
-    """Return a number for the shared memory behind each address, the same in all processes."""
+def places_of(addresses: Iterable[int]) -> dict[int, int]:
+    """Return a number for the shared memory behind each address, the same in all processes.
+
+    Raises:
+        OSError: if there is no /proc.
+    """
     left = sorted(addresses)
-    places = set()
+    places = {}
     with Path("/proc/self/maps").open() as maps:
         for line in maps:
             span, _, _, device, inode = line.split(maxsplit=5)[:5]
             begin, end = (int(bound, 16) for bound in span.split("-"))
             while left and left[0] < begin:
                 left.pop(0)
-            if left and left[0] < end:
+            while left and left[0] < end:
                 major, minor = (int(number, 16) for number in device.split(":"))
                 number = (major << 20 | minor) * 0x9E3779B97F4A7C15 + int(inode)
-                places.add(number % 2**62)
-            while left and left[0] < end:
-                left.pop(0)
+                places[left.pop(0)] = number % 2**62
     return places

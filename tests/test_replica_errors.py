@@ -16,6 +16,7 @@ from ranks import run_ranks
 from support import TIMEOUT
 from torch import Tensor, nn
 
+import caffe2op_atomics as atomics
 from caffe2op_atomics import GuardedTensor, distributed, optim
 from caffe2op_atomics.distributed import Replica, ReplicaError
 
@@ -62,6 +63,14 @@ def test_targets_that_are_no_guarded_tensors_are_refused(targets, rule):
             {"state": {"round": 1, "values": [torch.zeros(2)]}},
             "state must be of tensors like targets, got others",
         ),
+        (
+            {"state": {"round": 2**62, "values": [torch.zeros(2, dtype=torch.int64)]}},
+            "state must be of a round from 0 to 2**62 - 1, got 4611686018427387904",
+        ),
+        (
+            {"state": {"round": float("inf"), "values": []}},
+            "state must be what state_dict() returned, got another",
+        ),
         ({}, "torch.distributed must be initialised, got no process group"),
     ],
 )
@@ -92,6 +101,32 @@ def differ(rank: int) -> None:
 
 def test_ranks_that_differ_are_refused_and_nothing_changed(tmp_path):
     run_ranks(3, tmp_path, differ)
+
+
+def share_memory(rank: int, name: str) -> None:
+    tensor = GuardedTensor(torch.full((5,), 1.0), name=name)
+    other = GuardedTensor(torch.full((5,), 1.0), name=f"{name}.{rank}")
+    with pytest.raises(RuntimeError, match="group must have one rank of each host, got ranks with"):
+        Replica([other, tensor])
+    again = GuardedTensor([5], name=other.name)  # elsewhere in this process
+    with pytest.raises(RuntimeError, match="targets must be different tensors, got one twice"):
+        Replica([other, again])
+    with (
+        Replica(other),
+        pytest.raises(RuntimeError, match="targets must have no other replica, got some with one"),
+    ):
+        Replica(again)
+    with Replica(again, None if rank else dist.group.WORLD):
+        pass
+    assert tensor.tensor.eq(1).all()
+    assert other.tensor.eq(1).all()
+    other.unlink()
+
+
+def test_memory_that_is_there_twice_is_refused(tmp_path):
+    name = f"test.{os.getpid()}.replica"
+    run_ranks(2, tmp_path, share_memory, name)
+    assert atomics.unlink_name(name)
 
 
 def alone(rank: int) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import datetime
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ class Peers:
             raise RuntimeError("Replica: group must have this rank in it, got one without")
         backends = dist.get_backend_config(group)
         self.device, own = _device_and_backend(backends)
-        name = "" if group is None else group.group_name
+        name = (group or dist.distributed_c10d._get_default_group()).group_name
         store = PrefixStore(
             f"atomics/replica/{name}/{_made[name]}", dist.distributed_c10d._get_default_store()
         )
@@ -54,6 +54,14 @@ class Peers:
         self._timeout = datetime.timedelta(seconds=timeout)
         with self._in_time():
             self._group = own(store, self.rank, self.size, self._timeout)
+
+    def told(self, mine: Sequence[int]) -> list[list[int]]:
+        """Return the numbers of all ranks, of which each has as many."""
+        of_all = torch.empty(self.size, len(mine), dtype=torch.int64, device=self.device)
+        numbers = torch.tensor([mine], dtype=torch.int64, device=self.device)
+        self.wait(self.all_gather(of_all, numbers))
+        found: list[list[int]] = of_all.tolist()
+        return found
 
     def all_reduce(self, tensor: Tensor) -> Any:
         """Begin to sum a tensor of this device over all ranks, in place."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import operator
+import os
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .. import _owners
 from .._arguments import sequence
 from ..guarded_tensor import GuardedTensor
 from ..optim._shared_optimizer import SharedOptimizer
@@ -22,7 +28,7 @@ def pieces_of(targets: Targets) -> list[Piece]:
 
     Raises:
         TypeError: if it is of another kind.
-        RuntimeError: if there is none, one twice, or one that cannot be summed.
+        RuntimeError: if there is none, or one that cannot be summed.
     """
     if isinstance(targets, SharedOptimizer):
         if any(plan.lock_free for plan in targets._plans):
@@ -43,13 +49,38 @@ def pieces_of(targets: Targets) -> list[Piece]:
         pieces = [Piece(each._bank, each.tensor, each._first) for each in guarded]
     if not pieces:
         raise RuntimeError("Replica: targets must have at least one tensor, got none")
-    places = [piece.target.data_ptr() for piece in pieces if piece.target.numel()]
-    if len(set(places)) < len(places):
-        raise RuntimeError("Replica: targets must be different tensors, got one twice")
     for piece in pieces:
         if piece.target.dtype == torch.bool:
             raise RuntimeError("Replica: targets must have a dtype that can be summed, got bool")
     return pieces
+
+
+def memory_of(pieces: Sequence[Piece]) -> list[int]:
+    """Return a number for the memory of each tensor that has some, which no other host's has.
+
+    Whoever else of this host has the tensor finds the same, wherever it is mapped.
+
+    Raises:
+        RuntimeError: if two are the same.
+    """
+    targets = [piece.target for piece in pieces if piece.target.numel()]
+    addresses = {target.untyped_storage().data_ptr() for target in targets}
+    places, boot = {address: address for address in addresses}, f"process {os.getpid()}"
+    with contextlib.suppress(OSError):  # without /proc only this process knows
+        places |= _owners.places_of(addresses)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    memory = [
+        number_of(boot, places[target.untyped_storage().data_ptr()], target.storage_offset())
+        for target in targets
+    ]
+    if len(set(memory)) < len(memory):
+        raise RuntimeError("Replica: targets must be different tensors, got one twice")
+    return memory
+
+
+def number_of(*what: object) -> int:
+    """Return a number that depends on ``what`` alone, and that nothing else has."""
+    return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:7], "big")
 
 
 def check_not_moved(targets: Targets) -> None:
@@ -100,10 +131,12 @@ def saved_values(state: Mapping[str, Any], values: Sequence[Tensor]) -> tuple[in
         ValueError: if it is of other tensors.
     """
     try:
-        count, saved = int(state["round"]), list(state["values"])
+        count, saved = operator.index(state["round"]), list(state["values"])
         found = [(tuple(each.shape), each.dtype) for each in saved]
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError):
         raise ValueError("Replica: state must be what state_dict() returned, got another") from None
+    if not 0 <= count < 2**62:
+        raise ValueError(f"Replica: state must be of a round from 0 to 2**62 - 1, got {count}")
     if found != [(tuple(each.shape), each.dtype) for each in values]:
         raise ValueError("Replica: state must be of tensors like targets, got others")
     return count, saved

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import os
 import threading
 from types import TracebackType
@@ -13,10 +12,22 @@ import torch
 import torch.distributed as dist
 
 from .._arguments import integer
+from ._beginning import Beginning, latest
 from ._buckets import buckets_of
 from ._peers import Peers, ReplicaError, lost
 from ._sums import CompressedSum, Sum
-from ._targets import Targets, check_not_moved, check_options, pieces_of, saved_values, seconds
+from ._targets import (
+    Targets,
+    check_not_moved,
+    check_options,
+    memory_of,
+    number_of,
+    pieces_of,
+    saved_values,
+    seconds,
+)
+
+_followed: set[int] = set()  # the memory that replicas of this process have
 
 
 class Replica:
@@ -57,8 +68,9 @@ class Replica:
 
     Raises:
         TypeError, ValueError: for a wrong argument.
-        RuntimeError: if torch.distributed is not initialised, this rank is not in ``group``, or the
-            ranks were given tensors or options that differ. No tensor is changed then.
+        RuntimeError: if torch.distributed is not initialised, this rank is not in ``group``, the
+            ranks were given tensors or options that differ or the same memory, or a replica has it
+            already. No tensor is changed then.
         ReplicaError: if not all ranks make a replica within ``timeout``.
 
     Example:
@@ -84,7 +96,9 @@ class Replica:
         check_options(pieces, average, compression)
         self._period, self._timeout = seconds("period", period), seconds("timeout", timeout)
         bucket_bytes = integer("Replica: bucket_bytes", bucket_bytes, 1)
-        self._targets = targets  # which live as long
+        self._targets, self._memory = targets, memory_of(pieces)  # which live as long
+        if not _followed.isdisjoint(self._memory):
+            raise RuntimeError("Replica: targets must have no other replica, got some with one")
         self._average = bool(average)
         self._buckets, self._values = buckets_of(pieces, bucket_bytes)
         self._rounds = 0
@@ -95,7 +109,13 @@ class Replica:
 
         self._peers = Peers(group, self._timeout)
         layout = [(tuple(piece.target.shape), piece.target.dtype) for piece in pieces]
-        self._begin_alike(repr((layout, self._average, compression, bucket_bytes)))
+        options = number_of(layout, self._average, compression, bucket_bytes)
+        mine = Beginning(self._rounds, options, self._period, self._memory)
+        self._rounds, rank = latest(self._peers, mine, self._timeout)
+        for bucket in self._buckets:
+            agreed = bucket.agreed.to(self._peers.device, copy=True)
+            self._peers.wait(self._peers.broadcast(agreed, rank))
+            bucket.rebase(agreed)
         compressed = compression is not None
         self._sums: list[Sum | CompressedSum] = [
             CompressedSum(self._peers, bucket.agreed)
@@ -109,6 +129,7 @@ class Replica:
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._process = os.getpid()
+        _followed.update(self._memory)
         thread = threading.Thread(target=self._run, name="atomics-replica", daemon=True)
         atexit.register(self._give_up)  # or the thread would run into the end of the interpreter
         thread.start()
@@ -138,8 +159,8 @@ class Replica:
     def finish(self) -> None:
         """Wait until all ranks finish and hold the same bits; then the replica has ended.
 
-        Call it when this host's workers are done: as long as they go on, nobody's call returns.
-        Ctrl-C interrupts it.
+        Call it when this host's workers are done: as long as they change something in each round,
+        nobody's call returns, and what they do after the last one stays here. Ctrl-C interrupts it.
 
         Raises:
             ReplicaError: if a rank died, does not answer, or gave up.
@@ -175,31 +196,6 @@ class Replica:
     def __reduce_ex__(self, protocol: object) -> Any:
         raise TypeError("cannot pickle or copy a Replica: make it in one process of each host")
 
-    def _begin_alike(self, options: str) -> None:
-        """Have all ranks start with the values of the latest round."""
-        peers = self._peers
-        digest = int.from_bytes(hashlib.sha256(options.encode()).digest()[:7], "big")
-        mine = [self._rounds, digest, round(self._period * 1000)]
-        of_all = torch.empty(peers.size, len(mine), dtype=torch.int64, device=peers.device)
-        peers.wait(peers.all_gather(of_all, torch.tensor([mine], device=peers.device)))
-        rounds, digests, periods = of_all.t().tolist()
-        others = [rank for rank, each in enumerate(digests) if each != digests[0]]
-        if others:
-            raise RuntimeError(
-                "Replica: targets and options must be alike on all ranks, "
-                f"got others on rank {others[0]}"
-            )
-        if max(periods) >= self._timeout * 1000:
-            raise RuntimeError(
-                "Replica: timeout must be longer than every rank's period, "
-                f"got {self._timeout:g} and {max(periods) / 1000:g} s"
-            )
-        self._rounds = max(rounds)
-        for bucket in self._buckets:
-            agreed = bucket.agreed.to(peers.device, copy=True)
-            peers.wait(peers.broadcast(agreed, rounds.index(self._rounds)))
-            bucket.rebase(agreed)
-
     def _run(self) -> None:
         try:
             while not self._round():
@@ -207,6 +203,7 @@ class Replica:
         except BaseException as error:
             self._failure = error
         finally:
+            _followed.difference_update(self._memory)
             self._ended.set()
             atexit.unregister(self._give_up)
 
