@@ -95,7 +95,13 @@ def play(cluster: Cluster, script: list, scale: float) -> Tensor:
 
 @pytest.mark.parametrize(
     ("dtype", "rounded"),
-    [(torch.int8, False), (torch.int64, False), (torch.float32, False), (torch.float32, True)],
+    [
+        (torch.int8, False),
+        (torch.int32, False),
+        (torch.int64, False),
+        (torch.float32, False),
+        (torch.float32, True),
+    ],
 )
 @settings(max_examples=50, deadline=None)
 @given(script=events, bucket_bytes=st.sampled_from([1, 16, 40, 1000]))

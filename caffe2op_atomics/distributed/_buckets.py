@@ -23,7 +23,7 @@ class Piece:
 def wide(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype in which elements of ``dtype`` are summed over ranks."""
     if not dtype.is_floating_point:
-        return torch.int64
+        return dtype if dtype.itemsize >= 4 else torch.int32
     return dtype if dtype.itemsize >= 4 else torch.float32
 
 

@@ -49,7 +49,8 @@ class Replica:
     dtypes in the same order, before its workers begin. The tensors then get the values of one rank:
     of that with the latest ``state``, of rank 0 if there is none; what other hosts did to them
     before is gone. Leaving a ``with`` block of it is :meth:`finish`; by an error, all others are
-    told. A replica takes three times the memory of the tensors, of 16-bit floats five times.
+    told. A replica takes three times the memory of the tensors (of 16-bit numbers five times, of
+    8-bit ones nine times), and with compression the size of float32 tensors once more.
 
     Args:
         targets: an optimizer of :mod:`caffe2op_atomics.optim`, or guarded tensors, not of bool.
