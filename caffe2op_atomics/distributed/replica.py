@@ -49,8 +49,9 @@ class Replica:
     dtypes in the same order, before its workers begin. The tensors then get the values of one rank:
     of that with the latest ``state``, of rank 0 if there is none; what other hosts did to them
     before is gone. Leaving a ``with`` block of it is :meth:`finish`; by an error, all others are
-    told. A replica takes three times the memory of the tensors (of 16-bit numbers five times, of
-    8-bit ones nine times), and with compression the size of float32 tensors once more.
+    told. A replica holds three times the memory of the tensors (of 16-bit numbers five times, of
+    8-bit ones nine times), and some more in a round: four times that of large float32 tensors in
+    all, and eight times with compression.
 
     Args:
         targets: an optimizer of :mod:`caffe2op_atomics.optim`, or guarded tensors, not of bool.
@@ -72,7 +73,8 @@ class Replica:
         RuntimeError: if torch.distributed is not initialised, this rank is not in ``group``, the
             ranks were given tensors or options that differ or the same memory, or a replica has it
             already. No tensor is changed then.
-        ReplicaError: if not all ranks make a replica within ``timeout``.
+        ReplicaError: if not all ranks make a replica within ``timeout``. If one dies while they
+            connect, gloo tries for five times as long.
 
     Example:
         >>> with Replica(optimizer, host_group()) as replica:  # doctest: +SKIP
