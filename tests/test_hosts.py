@@ -33,7 +33,11 @@ class Job:
         self._hosts: list[subprocess.Popen[bytes]] = []
 
     def start(
-        self, addresses: Sequence[str], port: int, enter: Callable[[int], Sequence[str]]
+        self,
+        addresses: Sequence[str],
+        port: int,
+        epochs: int,
+        enter: Callable[[int], Sequence[str]] = lambda _: (),
     ) -> None:
         """Start torchrun on both; ``enter(k)`` is how a command gets to host k."""
         # Without that variable, gloo does not come up again: see the example.
@@ -47,7 +51,7 @@ class Job:
                 *(f"--rdzv-id={self.name}", f"--rdzv-endpoint={addresses[0]}:{port}"),
                 *(f"--rdzv-conf=is_host={1 - k}", f"--local-addr={addresses[k]}"),
                 *(str(ROOT / "examples" / "hogwild_hosts.py"), f"--out={self._folder}"),
-                "--epochs=12",
+                f"--epochs={epochs}",
             ]
             with self.logs[k].open("wb") as log:
                 self._hosts.append(
@@ -100,9 +104,10 @@ def test_job_goes_on_after_a_rank_was_killed_and_loses_nothing(job):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    job.start(["127.0.0.1"] * 2, port, lambda _: [])
+    job.start(["127.0.0.1"] * 2, port, epochs=150)  # of some seconds
     deadline = time.monotonic() + SECONDS
-    while not all(path.exists() for path in job.checkpoints) and time.monotonic() < deadline:
+    while not all(path.exists() for path in job.checkpoints):
+        assert time.monotonic() < deadline, job.logs[0].read_text()
         time.sleep(0.01)
     os.kill(job.pid_of(2), signal.SIGKILL)  # the first of host 1
     printed = job.wait()
@@ -116,5 +121,5 @@ def test_hosts_with_a_network_between_them(job, hosts):
         interface = "GLOO_SOCKET_IFNAME=cable"
         return ["ip", "netns", "exec", hosts.names[k], "env", interface]
 
-    job.start([hosts.address(k) for k in range(2)], 29400, enter)
+    job.start([hosts.address(k) for k in range(2)], 29400, 12, enter)
     assert_exact(job.wait())

@@ -8,7 +8,7 @@ from _fuzz import CONTROLS, control, environment, fuzz
 
 @pytest.mark.timeout(400)  # more than that of a shard
 def test_random_arguments_do_no_harm(tmp_path):
-    result = fuzz(tmp_path, 30, environment())
+    result = fuzz(tmp_path, 15, environment())
     assert result.as_expected, result.found
 
 
