@@ -85,6 +85,10 @@ def forks() -> Iterator[None]:
 
 @pytest.mark.parametrize("title", [title for title in PROGRAMS if title not in ALONE])
 def test_code_prints_what_it_says(title, tmp_path, capsys, forks):
+    if torch.version.cuda and "backward()" in PROGRAMS[title] and title not in PARTS:
+        # A torch for CUDA refuses it in a forked child of who did it before, as other tests do.
+        assert_says(PROGRAMS[title], run_file(tmp_path, title))
+        return
     script = tmp_path / "script.py"
     script.write_text(PROGRAMS[title])
     runpy.run_path(str(script), GIVEN if title in PARTS else None, "__main__")
@@ -92,7 +96,7 @@ def test_code_prints_what_it_says(title, tmp_path, capsys, forks):
 
 
 def run_file(folder: Path, title: str, *options: str) -> str:
-    script = (folder / title).with_suffix(".py")
+    script = folder / Path(title).with_suffix(".py").name
     script.write_text(PROGRAMS[title])
     return subprocess.run(
         [sys.executable, *options, script],
