@@ -271,10 +271,12 @@ def _why_not_in_host_memory(overload: Any, dtype: torch.dtype, device: torch.dev
     if library is None or not torch.cuda.is_available():
         return "beside the host depends on the GPU, and none is there"
     index = torch.cuda.current_device() if device.index is None else device.index
-    if library.atomics_reaches_host(index) > 0:
+    of = dtype.is_floating_point, dtype.itemsize, index
+    if library.atomics_updates_host(packet.encode(), *of) > 0:
         return ""
     return (
-        f"beside the host needs atomics over its link to the GPU, which cuda:{index} does not have"
+        f"beside the host needs its atomic over the link to the GPU, which cuda:{index} does not "
+        "have"
     )
 
 

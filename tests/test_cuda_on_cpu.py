@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from links import OPERATIONS, instruction
 from op_table import DENSE, INDEXED, INTEGERS, NUMBER, NUMBERS, Op
 from support import assert_refused
 from torch import Tensor
@@ -26,6 +27,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 ROOT = Path(__file__).parent.parent
 STAND_IN = ROOT / "tests" / "cuda_on_cpu"
 SHARED = ("check.cpp", "fail.cpp", "overlap.cpp", "view.cpp", "schema.cpp")
+
+NONE = 0  # of the attributes of memory
 
 atomics = torch.ops.atomics
 emulated = torch.ops.atomics_on_cpu
@@ -43,6 +46,9 @@ class Machine(ctypes.Structure):
         ("device", ctypes.c_int),
         ("memory", ctypes.c_int),
         ("attribute", ctypes.c_int),
+        ("device_of_memory", ctypes.c_int),
+        ("old_driver", ctypes.c_int),
+        ("capabilities", ctypes.c_uint * len(OPERATIONS)),
     ]
 
 
@@ -317,20 +323,40 @@ def test_other_ops_have_their_operands_on_one_device(op, machine, peer):
     assert_refused(on_cpu(op), (*rest, peer(last.clone())), message)
 
 
-# Name, number as a cudaMemoryType, and the attribute that a device needs for it.
-MEMORY = [
-    ("pinned memory of the host", 1, 1),
-    ("managed memory", 3, 2),
-    ("pageable memory of the host", 0, 3),
-]
+class Memory(NamedTuple):
+    """A kind that all memory is, for a test."""
+
+    name: str
+    type: int  # a cudaMemoryType
+    attribute: int  # which a device needs for all updates there
+    over_a_link: bool  # that may have some of the instructions
+    device: int = -1
+
+    @property
+    def refusal(self) -> str:
+        return f"target must lie in memory that cpu updates atomically, got {self.name}"
 
 
-@pytest.fixture(params=MEMORY, ids=lambda memory: memory[0])
-def memory_of_host(request: pytest.FixtureRequest, machine: Machine) -> Iterator[tuple[str, int]]:
-    """What all memory is, and the attribute that a device needs for it."""
-    name, machine.memory, needed = request.param
-    yield name, needed
-    machine.memory, machine.attribute = 2, 0
+PEER = Memory("memory of cuda:3", 2, NONE, True, device=3)
+PINNED = Memory("pinned memory of the host", 1, 1, True)
+MANAGED = Memory("managed memory", 3, 2, False)
+PAGEABLE = Memory("pageable memory of the host", 0, 3, False)
+
+
+@pytest.fixture
+def links(machine: Machine) -> Iterator[Machine]:
+    """The machine, whose links have nothing but what the test gives them."""
+    yield machine
+    machine.attribute = machine.peer_atomics = machine.old_driver = 0
+    machine.capabilities[:] = [0] * len(OPERATIONS)
+
+
+@pytest.fixture(params=[PEER, PINNED, MANAGED, PAGEABLE], ids=lambda memory: memory.name)
+def memory(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Memory]:
+    memory = request.param
+    machine.memory, machine.device_of_memory = memory.type, memory.device
+    yield memory
+    machine.memory, machine.device_of_memory = 2, -1
 
 
 def is_plain(op: Op, dtype: torch.dtype) -> bool:
@@ -339,26 +365,56 @@ def is_plain(op: Op, dtype: torch.dtype) -> bool:
     return name == "load" or (name == "store_" and dtype.itemsize > 1)
 
 
+def assert_not_updated(memory: Memory, op: Op, dtype: torch.dtype) -> None:
+    message = f"{op.name.partition('.')[0]}: {memory.refusal}"
+    assert_refused(on_cpu(op), op.arguments(dtype), message, **op.keywords)
+
+
 @with_dtypes(DENSE + NUMBER + INDEXED)
-def test_memory_of_the_host_is_updated_over_links_with_atomics_only(
-    library, machine, memory_of_host, op, dtype
-):
-    name, needed = memory_of_host
+def test_memory_of_others_is_updated_where_that_is_atomic_only(library, links, memory, op, dtype):
     if not is_plain(op, dtype):
-        message = (
-            f"{op.name.partition('.')[0]}: target must lie in memory of a GPU, as cpu has no "
-            f"atomics over its link to the host, got {name}"
-        )
-        assert_refused(on_cpu(op), op.arguments(dtype), message, **op.keywords)
+        assert_not_updated(memory, op, dtype)
         library.atomics_set_device_scope(1)
         compare(op, op.arguments(dtype), **op.keywords)
         library.atomics_set_device_scope(0)
-        machine.attribute = needed
+        links.attribute, links.peer_atomics = memory.attribute, memory is PEER
     compare(op, op.arguments(dtype), **op.keywords)
 
 
-def test_library_tells_of_the_link_to_the_host(library, machine):
-    assert library.atomics_reaches_host(0) == 0
-    machine.attribute = 1
-    assert library.atomics_reaches_host(0) == 1
-    machine.attribute = 0
+@with_dtypes(DENSE + NUMBER + INDEXED)
+def test_link_that_has_some_instructions_takes_the_ops_made_of_them(
+    library, links, memory, op, dtype
+):
+    if is_plain(op, dtype):
+        return
+    needed = instruction(op, dtype)
+    everything = ~0
+    links.capabilities[:] = [everything] * len(OPERATIONS)
+    if needed is None or not memory.over_a_link:
+        return assert_not_updated(memory, op, dtype)
+    # All but one of what it needs, and all of all others.
+    for bit in (1 << k for k in range(32)):
+        if needed.capabilities & bit:
+            links.capabilities[needed.number] = everything & ~bit
+            assert_not_updated(memory, op, dtype)
+    links.capabilities[:] = [0] * len(OPERATIONS)
+    links.capabilities[needed.number] = needed.capabilities
+    compare(op, op.arguments(dtype), **op.keywords)
+    links.old_driver = 1
+    assert_not_updated(memory, op, dtype)
+
+
+@with_dtypes(DENSE + NUMBER + INDEXED)
+def test_library_tells_of_the_link_to_the_host(library, links, op, dtype):
+    def asked() -> int:
+        kind = dtype.is_floating_point, dtype.itemsize
+        return library.atomics_updates_host(op.name.encode(), *kind, 0)
+
+    assert asked() == 0
+    links.attribute = PINNED.attribute
+    assert asked() == 1
+    links.attribute = NONE
+    needed = instruction(op, dtype)
+    if needed:
+        links.capabilities[needed.number] = needed.capabilities
+    assert asked() == (needed is not None)

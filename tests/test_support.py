@@ -209,10 +209,10 @@ def test_memory_of_the_host_needs_a_link_with_atomics(monkeypatch):
         "not supported: add_ beside the host depends on the GPU, and none is there"
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    reaches = {1: 0}
-    library = SimpleNamespace(atomics_reaches_host=reaches.get)
+    made_of: set[tuple[bytes, bool, int, int]] = set()
+    library = SimpleNamespace(atomics_updates_host=lambda *asked: int(asked in made_of))
     monkeypatch.setattr(_library, "cuda_library", library)
-    why = "beside the host needs atomics over its link to the GPU, which cuda:1 does not have"
+    why = "beside the host needs its atomic over the link to the GPU, which cuda:1 does not have"
     for op in ("add_", "fetch_add.int", "index_add_"):
         assert ask(op).why == f"{op} {why}"
     assert ask("load", torch.uint8)
@@ -220,8 +220,12 @@ def test_memory_of_the_host_needs_a_link_with_atomics(monkeypatch):
     assert ask("store_.int", torch.int16)
     assert not ask("store_", torch.int8)  # is stored with its neighbours
     assert not ask("fetch_xor", torch.float32)
-    reaches[1] = 1
+    made_of.add((b"add_", False, 8, 1))
     assert ask("add_") == is_supported("add_", torch.int64, "cuda")
+    assert ask("add_.int")
+    assert not ask("fetch_add")
+    assert not ask("add_", torch.int32)
+    assert not ask("add_", torch.float64)
     with pytest.raises(ValueError, match=r"^is_supported: host_memory must be False for cpu, got"):
         is_supported("add_", torch.int64, host_memory=True)
 

@@ -38,7 +38,7 @@ bool Launch::is_captured() const {
 
 Launch::Launch(const char* op, const Tensor& on, const void* updated)
     : op_(op), device_(on.device().index()), guard_(device_), stream_(nullptr) {
-  if (updated != nullptr) check_memory_of(op, on.device(), updated);
+  if (updated != nullptr) check_memory_of(op, on, updated);
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
   stream_ = static_cast<cudaStream_t>(stream);

@@ -2,27 +2,27 @@
 
 #include <array>
 #include <atomic>
+#include <exception>
+#include <string>
 
 #include "../fail.h"
 #include "launch.cuh"
+#include "link.cuh"
 
 namespace atomics::cuda {
 
 namespace {
 
-// Whether kernels of one device update memory of another one atomically, and may from now on.
-bool reaches(const char* op, const Device& from, const Device& to) {
+// Whether kernels of a device may access another one's memory, from now on if not before.
+bool opens(const char* op, const Device& from, const Device& to) {
   constexpr unsigned kMostDevices = 64;
-  // Of each device, a bit for each one that it reaches.
+  // Of each device, a bit for each one whose memory is open to it.
   static std::array<std::atomic<uint64_t>, kMostDevices> known{};
   auto& slot = known[static_cast<unsigned>(from.index()) % kMostDevices];
   const uint64_t bit = uint64_t{1} << static_cast<unsigned>(to.index()) % kMostDevices;
   if ((slot.load(std::memory_order_acquire) & bit) != 0) return true;
   int can = 0;
   check_cuda(op, cudaDeviceCanAccessPeer(&can, from.index(), to.index()));
-  if (can == 0) return false;
-  check_cuda(op, cudaDeviceGetP2PAttribute(&can, cudaDevP2PAttrNativeAtomicSupported, from.index(),
-                                           to.index()));
   if (can == 0) return false;
   // torch enables the access when it copies, as each of its allocators needs it: what
   // cudaDeviceEnablePeerAccess does is not enough for expandable segments and cudaMallocAsync.
@@ -34,17 +34,40 @@ bool reaches(const char* op, const Device& from, const Device& to) {
   return true;
 }
 
-// What a device must have for memory of a kind; as libcu++'s documentation of atomicity has it.
-struct Memory {
-  cudaMemoryType type;
-  cudaDeviceAttr needed;
-  const char* name;
-};
-constexpr Memory kOfHost[] = {
-    {cudaMemoryTypeHost, cudaDevAttrHostNativeAtomicSupported, "pinned memory of the host"},
-    {cudaMemoryTypeManaged, cudaDevAttrConcurrentManagedAccess, "managed memory"},
-    {cudaMemoryTypeUnregistered, cudaDevAttrPageableMemoryAccess, "pageable memory of the host"},
-};
+// What a device must have for memory that its driver keeps where it is used; as libcu++'s
+// documentation of atomicity has it.
+bool has(const char* op, cudaDeviceAttr attribute, int device) {
+  int value = 0;
+  check_cuda(op, cudaDeviceGetAttribute(&value, attribute, device));
+  return value != 0;
+}
+
+bool updates(const char* op, const Instruction& needed, int device,
+             const cudaPointerAttributes& memory) {
+  switch (memory.type) {
+    case cudaMemoryTypeDevice:  // of a peer under symmetric memory, too, where CUDA names it
+      return memory.device < 0 || links_to_peer(op, needed, device, memory.device);
+    case cudaMemoryTypeHost:
+      return links_to_host(op, needed, device);
+    case cudaMemoryTypeManaged:
+      return has(op, cudaDevAttrConcurrentManagedAccess, device);
+    default:
+      return has(op, cudaDevAttrPageableMemoryAccess, device);
+  }
+}
+
+std::string name_of(const cudaPointerAttributes& memory) {
+  switch (memory.type) {
+    case cudaMemoryTypeDevice:
+      return "memory of cuda:" + std::to_string(memory.device);
+    case cudaMemoryTypeHost:
+      return "pinned memory of the host";
+    case cudaMemoryTypeManaged:
+      return "managed memory";
+    default:
+      return "pageable memory of the host";
+  }
+}
 
 }  // namespace
 
@@ -57,35 +80,32 @@ void check_peer(const char* op, const View& target, const View& other) {
   if (scope == thread_scope_device) {
     fail(op, "scope", "be 'system' for tensors on two devices", "'device'");
   }
-  if (!reaches(op, from, to)) {
+  const Instruction needed = instruction(op, target.dtype);
+  if (!links_to_peer(op, needed, from.index(), to.index()) || !opens(op, from, to)) {
     fail(op, other.name,
          "be on " + device_name(to) + " like target, or on a GPU with atomics over its link to it",
          device_name(from));
   }
 }
 
-void check_memory_of(const char* op, const Device& device, const void* target) {
+void check_memory_of(const char* op, const Tensor& on, const void* target) {
   if (scope == thread_scope_device) return;
   cudaPointerAttributes memory{};
   check_cuda(op, cudaPointerGetAttributes(&memory, target));
-  for (const auto& [type, needed, name] : kOfHost) {
-    if (memory.type != type) continue;
-    int has = 0;
-    check_cuda(op, cudaDeviceGetAttribute(&has, needed, device.index()));
-    if (has != 0) continue;
-    fail(op, "target",
-         "lie in memory of a GPU, as " + device_name(device) +
-             " has no atomics over its link to the host",
-         name);
-  }
+  const int device = on.device().index();
+  if (memory.type == cudaMemoryTypeDevice && memory.device == device) return;
+  if (updates(op, instruction(op, on.scalar_type()), device, memory)) return;
+  fail(op, "target", "lie in memory that " + device_name(on.device()) + " updates atomically",
+       name_of(memory));
 }
 
 }  // namespace atomics::cuda
 
-int atomics_reaches_host(int device) {
-  int reaches = 0;
-  const auto attribute = cudaDevAttrHostNativeAtomicSupported;
-  if (cudaDeviceGetAttribute(&reaches, attribute, device) == cudaSuccess) return reaches;
-  cudaGetLastError();  // or the next launch would find it
-  return -1;
+int atomics_updates_host(const char* op, int is_float, int width, int device) {
+  using namespace atomics::cuda;
+  try {
+    return links_to_host(op, instruction(op, is_float != 0, width), device) ? 1 : 0;
+  } catch (const std::exception&) {
+    return -1;
+  }
 }

@@ -9,14 +9,16 @@ namespace atomics::cuda {
 // The call then runs where `other` is, which is not copied.
 void check_peer(const char* op, const View& target, const View& other);
 
-// A target is in memory of a GPU, or in one where updates of this device are atomic beside those of
-// the host. A CUDA tensor can lie over memory of the host, and nothing else would tell. Of one
-// device's scope they are atomic everywhere. It costs a call of CUDA's, always: updates that get
-// lost do not show either.
-void check_memory_of(const char* op, const Device& device, const void* target);
+// A target is in memory where the updates of this device, that of `on`, are atomic beside those of
+// others. A CUDA tensor can lie over memory of the host or of a peer, and nothing else would tell.
+// Of one device's scope they are atomic everywhere. It costs a call of CUDA's, always: updates that
+// get lost do not show either. `on` has target's dtype.
+void check_memory_of(const char* op, const Tensor& on, const void* target);
 
 }  // namespace atomics::cuda
 
-// Whether updates of a device in pinned memory of the host are atomic beside those of the host; a
+// Whether an op of a device in pinned memory of the host is atomic beside those of the host; a
 // negative number if it cannot be asked. Loads are, and stores of 16 bits and more.
-extern "C" __attribute__((visibility("default"))) int atomics_reaches_host(int device);
+extern "C" __attribute__((visibility("default"))) int atomics_updates_host(const char* op,
+                                                                           int is_float, int width,
+                                                                           int device);

@@ -11,7 +11,7 @@
 #define __device__
 #define __host__
 
-enum cudaError_t { cudaSuccess };
+enum cudaError_t { cudaSuccess, cudaErrorCallRequiresNewerDriver };
 enum cudaMemcpyKind { cudaMemcpyDeviceToHost };
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount,
@@ -27,8 +27,27 @@ enum cudaMemoryType {
 };
 struct cudaPointerAttributes {
   cudaMemoryType type;
+  int device;
 };
 enum cudaDeviceP2PAttr { cudaDevP2PAttrNativeAtomicSupported };
+enum cudaAtomicOperation {
+  cudaAtomicOperationIntegerAdd,
+  cudaAtomicOperationIntegerMin,
+  cudaAtomicOperationIntegerMax,
+  cudaAtomicOperationAnd,
+  cudaAtomicOperationOr,
+  cudaAtomicOperationXOR,
+  cudaAtomicOperationExchange,
+  cudaAtomicOperationCAS,
+  cudaAtomicOperationFloatAdd
+};
+enum cudaAtomicOperationCapability : unsigned {
+  cudaAtomicCapabilitySigned = 1u << 0,
+  cudaAtomicCapabilityReduction = 1u << 2,
+  cudaAtomicCapabilityScalar32 = 1u << 3,
+  cudaAtomicCapabilityScalar64 = 1u << 4,
+  cudaAtomicCapabilityVector32x4 = 1u << 6
+};
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone, cudaStreamCaptureStatusActive };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
 constexpr unsigned cudaHostAllocPortable = 1;
@@ -47,7 +66,10 @@ struct Machine {
   int peer_asked;            // how often
   int device;                // of the last launch
   cudaMemoryType memory;     // all that there is
-  cudaDeviceAttr attribute;  // which one the device has
+  cudaDeviceAttr attribute;  // which one the device has, but for the first, which it has
+  int device_of_memory;      // -1 of its own
+  int old_driver;
+  unsigned capabilities[cudaAtomicOperationFloatAdd + 1];  // of every link, by operation
 };
 extern "C" __attribute__((visibility("default"))) Machine machine;
 
@@ -56,8 +78,20 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
   return cudaSuccess;
 }
 inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void*) {
-  attributes->type = machine.memory;
+  *attributes = {machine.memory, machine.device_of_memory};
   return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetHostAtomicCapabilities(unsigned* capabilities,
+                                                       const cudaAtomicOperation* operations,
+                                                       unsigned count, int) {
+  if (machine.old_driver) return cudaErrorCallRequiresNewerDriver;
+  for (unsigned k = 0; k < count; ++k) capabilities[k] = machine.capabilities[operations[k]];
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetP2PAtomicCapabilities(unsigned* capabilities,
+                                                      const cudaAtomicOperation* operations,
+                                                      unsigned count, int device, int) {
+  return cudaDeviceGetHostAtomicCapabilities(capabilities, operations, count, device);
 }
 inline cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) {
   ++machine.peer_asked;

@@ -80,7 +80,7 @@ void run_warp(const std::function<void()>& body, unsigned first, unsigned count)
 
 }  // namespace
 
-Machine machine{.memory = cudaMemoryTypeDevice};
+Machine machine{.memory = cudaMemoryTypeDevice, .device_of_memory = -1};
 
 const uint64_t* gather(uint32_t mask, uint64_t given) {
   warp->given[static_cast<size_t>(warp->current)] = given;
