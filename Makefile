@@ -11,7 +11,9 @@
 # make bench    measure everything, with nothing beside it; writes docs/benchmarks.md
 # PYTHON=python3.12 chooses the interpreter of a new environment, VENV=somewhere the environment,
 # into which everything in requirements-dev.txt is installed.
+# JOBS=4 runs as many tests at once.
 PYTHON ?= python3
+JOBS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 
@@ -33,8 +35,10 @@ PACKAGE := $(VENV)/.package
 demo: $(PACKAGE)
 	$(BIN)/python examples/demo.py
 
+# The contended tests have all cores to themselves: beside others their workers would meet less.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not contended' -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m contended
 
 # Not --quiet, which hides warnings from --strict as well.
 docs: $(REQUIREMENTS)
@@ -48,8 +52,8 @@ verify: $(PACKAGE)
 
 # Where there is a GPU, with the package built for it: CAFFE2OP_ATOMICS_CUDA=1.
 verify-cuda:
-	$(BIN)/python -m pytest tests/test_cuda.py tests/test_cuda_build.py tests/test_dense.py \
-		tests/test_number.py tests/test_index.py tests/test_bounded.py
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m pytest tests/test_cuda_build.py tests/test_cuda_instructions.py
 	compute-sanitizer --tool memcheck --error-exitcode 1 $(BIN)/python tests/verify/gpu_calls.py
 	compute-sanitizer --tool racecheck --error-exitcode 1 $(BIN)/python tests/verify/gpu_calls.py
 
@@ -109,7 +113,7 @@ cuda-check:
 	CAFFE2OP_ATOMICS_CUDA=1 $(ABI_VENV)/bin/python -m pip wheel --quiet --no-build-isolation \
 		--no-deps --wheel-dir build/cuda .
 	$(ABI_VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps build/cuda/*.whl
-	cd tests && $(abspath $(ABI_VENV))/bin/pytest test_cuda_build.py
+	cd tests && $(abspath $(ABI_VENV))/bin/pytest test_cuda_build.py test_cuda_instructions.py
 
 clean:
 	rm -rf build dist out *.egg-info caffe2op_atomics/*.so $(PACKAGE)

@@ -40,6 +40,7 @@ ONLY_FAST = pytest.mark.skipif(WHY_SLOW is not None, reason="of the fast path")
 
 HAS_CUDA_KERNELS = bool(is_supported("add_", torch.float32, "cuda"))
 NEEDS_GPU = [
+    pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
     pytest.mark.skipif(not HAS_CUDA_KERNELS, reason="no kernels for CUDA in this build"),
 ]

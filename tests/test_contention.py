@@ -24,6 +24,8 @@ from torch import Tensor
 
 import caffe2op_atomics as package
 
+pytestmark = pytest.mark.contended
+
 atomics = torch.ops.atomics
 WORKERS = 3
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from caffe2op_atomics.distributed import AtomicBool, Counter
 
+pytestmark = pytest.mark.contended
+
 CALLS = 8000
 
 

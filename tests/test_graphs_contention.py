@@ -16,7 +16,11 @@ from torch import Tensor
 
 from caffe2op_atomics import Counter, GuardedTensor, foreach_add_, ops
 
-pytestmark = [*NO_WARNINGS, pytest.mark.usefixtures("fresh_compiler", "one_thread_a_call")]
+pytestmark = [
+    *NO_WARNINGS,
+    pytest.mark.contended,
+    pytest.mark.usefixtures("fresh_compiler", "one_thread_a_call"),
+]
 
 WORKERS = 4
 LENGTH = 20_000  # of a call that takes long enough to be interrupted

@@ -17,6 +17,8 @@ from trajectory import KINDS, Trajectory
 
 from caffe2op_atomics import ops
 
+pytestmark = pytest.mark.contended
+
 atomics = torch.ops.atomics
 
 WORKERS = 3

@@ -17,6 +17,8 @@ from support import TIMEOUT, run_processes
 
 from caffe2op_atomics import GuardedTensor, snapshot
 
+pytestmark = pytest.mark.contended
+
 
 def add_one(first: GuardedTensor, second: GuardedTensor, tensor: torch.Tensor) -> None:
     torch.set_num_threads(1)

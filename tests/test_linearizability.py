@@ -12,6 +12,8 @@ from histories import build, explained, histories, step
 from linearizability import Call, linearization
 from op_table import DTYPES
 
+pytestmark = pytest.mark.contended
+
 HISTORIES = 1000  # for each dtype
 
 

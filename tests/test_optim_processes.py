@@ -30,6 +30,8 @@ from torch import nn
 
 from caffe2op_atomics import optim
 
+pytestmark = pytest.mark.contended
+
 
 def ready(kind: str, **options):
     model, optimizer = made(kind, lr=2, **options)
