@@ -1,24 +1,22 @@
-"""Which op takes which dtype on which device, and how: asked of the op library, not written twice.
-
-Every op checks dtypes before it touches anything, and its refusal lists those that it takes. So one
-call that must be refused tells them all.
-"""
+"""Which op takes which dtype on which device, and how."""
 
 from __future__ import annotations
 
-import difflib
 import functools
-import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from . import _library, _refusals, _system
-
-# No op is defined on it.
-_REFUSED = torch.complex64
+from . import _library, _system
+from ._dtypes import (
+    done_by,
+    dtypes_and_rule,
+    has_kernel,
+    has_own_kernel,
+    name_of,
+    overload_of,
+)
 
 # What has_wide() of csrc/cpu/wide.h looks for, by the line of /proc/cpuinfo that has it.
 _WIDE = {"flags": {"cx16", "3dnowprefetch"}, "Features": {"atomics"}}
@@ -92,17 +90,17 @@ got float32
         raise TypeError(f"is_supported: op must be a name, got {type(op).__name__}")
     if not isinstance(dtype, torch.dtype):
         raise TypeError(f"is_supported: dtype must be a torch.dtype, got {type(dtype).__name__}")
-    overload = _overload(op)
+    overload = overload_of(op)
     kind = _device_type(device)
     if host_memory and kind != "cuda":
         raise ValueError(f"is_supported: host_memory must be False for {kind}, got True")
     # Not every Meta kernel looks at dtypes, and what is traced with it runs elsewhere; a GPU takes
     # the same ones, and need not be there.
-    elsewhere = (kind == "meta" and _has_kernel(overload, kind)) or (
-        kind == "cuda" and _has_own_kernel(overload, "CUDA")
+    elsewhere = (kind == "meta" and has_kernel(overload, kind)) or (
+        kind == "cuda" and has_own_kernel(overload, "CUDA")
     )
     asked = "cpu" if elsewhere else kind
-    dtypes, rule = _answer(overload, asked)
+    dtypes, rule = dtypes_and_rule(overload, asked)
     if dtype not in dtypes:
         got = f", got {str(dtype).removeprefix('torch.')}" if dtypes else ""
         return Support(False, False, 0, rule + got)
@@ -111,23 +109,23 @@ got float32
     if not _is_lock_free(overload):
         return Support(True, False, 0, "")
     if host_memory and (why := _why_not_in_host_memory(overload, dtype, torch.device(device))):
-        return Support(False, False, 0, f"{_name(overload)} {why}")
-    reach = 0 if kind == "cuda" else _reach(_done(overload), word())
+        return Support(False, False, 0, f"{name_of(overload)} {why}")
+    reach = 0 if kind == "cuda" else _reach(done_by(overload), word())
     return Support(True, True, max(dtype.itemsize, reach), "")
 
 
 def table() -> str:
     """Return the table of docs/support.md: a row for each op, a column for each dtype."""
     names = sorted((name for name in _library.op_names() if "." not in name), key=_row_order)
-    dtypes_of = {name: _answer(_overload(name), "cpu")[0] for name in names}
+    dtypes_of = {name: dtypes_and_rule(overload_of(name), "cpu")[0] for name in names}
     columns = sorted(frozenset().union(*dtypes_of.values()), key=_column_order)
     head = ["op", "overloads", *(str(dtype).removeprefix("torch.") for dtype in columns)]
     rows = [[*head, "lock-free", "bytes at once"], ["---"] * (len(head) + 2)]
     for name in names:
-        overload = _overload(name)
+        overload = overload_of(name)
         overloads = [other for other in overload.overloadpacket.overloads() if other != "default"]
         lock_free = _is_lock_free(overload)
-        reach = (_reach(_done(overload), 16) or "one element") if lock_free else ""
+        reach = (_reach(done_by(overload), 16) or "one element") if lock_free else ""
         rows.append(
             [
                 f"`{name}`",
@@ -141,25 +139,11 @@ def table() -> str:
 
 
 def _row_order(name: str) -> tuple[bool, str]:
-    return not _is_lock_free(_overload(name)), name
+    return not _is_lock_free(overload_of(name)), name
 
 
 def _column_order(dtype: torch.dtype) -> tuple[bool, int, bool, str]:
     return dtype.is_floating_point, dtype.itemsize, dtype.is_signed, str(dtype)
-
-
-@functools.cache
-def _overload(op: str) -> Any:
-    names = _library.op_names()
-    if op not in names:
-        near = " or ".join(map(repr, difflib.get_close_matches(op, names)))
-        hint = f"; did you mean {near}?" if near else ""
-        raise ValueError(
-            f"is_supported: op must be a name in torch.ops.{_library.NAMESPACE}, got {op!r}{hint}"
-        )
-    packet, _, overload = op.partition(".")
-    namespace = getattr(torch.ops, _library.NAMESPACE)
-    return getattr(getattr(namespace, packet), overload or "default")
 
 
 def _device_type(device: str | torch.device) -> str:
@@ -171,84 +155,11 @@ def _device_type(device: str | torch.device) -> str:
         raise ValueError(f"is_supported: device must be a device, got {device!r}") from None
 
 
-def _has_kernel(overload: Any, device: str) -> bool:
-    if device == "meta" and _refusals.returns_numbers(overload):
-        return False  # what is there refuses
-    try:
-        key = torch._C._dispatch_key_for_device(device)
-    except RuntimeError:  # a device that has no tensors
-        return False
-    # An op without tensor arguments has one kernel, which looks at the device itself.
-    return any(_has_own_kernel(overload, each) for each in (key, "CompositeExplicitAutograd"))
-
-
-def _has_own_kernel(overload: Any, key: str) -> bool:
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), key))
-
-
-def _done(overload: Any) -> Any:
-    """Return the op that an op on a handle does to what that names; any other one itself."""
-    name = _name(overload)
-    if not name.startswith("handle_"):
-        return overload
-    done = name.removeprefix("handle_").partition(".")[0]
-    return _overload(done if done in _library.op_names() else "handle")
-
-
-@functools.cache
-def _answer(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
-    """Return the dtypes that an op takes and its rule on them; or none, and why."""
-    if not (_has_kernel(overload, device) and _has_kernel(_done(overload), device)):
-        return frozenset(), f"{_name(overload)} has no kernel for {device} in this build"
-    overload = _done(overload)
-    # In a thread of its own: fake tensors and functional transforms, under which a call is another
-    # one than it seems, belong to the caller's thread.
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(_ask, overload, device).result()
-
-
-def _ask(overload: Any, device: str) -> tuple[frozenset[torch.dtype], str]:
-    try:
-        arguments = {
-            argument.name: _argument(argument, device)
-            for argument in overload._schema.arguments
-            if not argument.has_default_value()
-        }
-        if any(argument.name == "device" for argument in overload._schema.arguments):
-            arguments["device"] = device
-        made = overload(**arguments)
-    except RuntimeError as error:
-        text = str(error).splitlines()[0]
-        refusal = re.fullmatch(r"(.* must have dtype (.*)), got \w+", text)
-        if refusal is None:
-            return frozenset(), text
-        listed = re.split(", | or ", refusal[2])
-        return frozenset(getattr(torch, dtype) for dtype in listed), refusal[1]
-    # Only what makes a tensor takes any.
-    dtype = str(made.dtype).removeprefix("torch.")
-    return frozenset([made.dtype]), f"{_name(overload)}: dtype must be {dtype}"
-
-
-def _argument(argument: Any, device: str) -> Any:
-    if isinstance(argument.type, torch.ListType):
-        is_of_tensors = isinstance(argument.type.getElementType(), torch.TensorType)
-        return [torch.empty(0, dtype=_REFUSED, device=device) if is_of_tensors else 0]
-    if not isinstance(argument.type, torch.TensorType):
-        return 0
-    if argument.name == "condition":  # looked at before what it sets
-        return torch.ones(1, dtype=torch.bool, device=device)
-    return torch.empty(0, dtype=_REFUSED, device=device)
-
-
-def _name(overload: Any) -> str:
-    return str(overload.name().partition("::")[2])
-
-
 def _is_lock_free(overload: Any) -> bool:
-    if _name(overload).startswith("handle"):
-        return _done(overload) is not overload and _is_lock_free(_done(overload))
+    if name_of(overload).startswith("handle"):
+        return done_by(overload) is not overload and _is_lock_free(done_by(overload))
     names = {argument.name for argument in overload._schema.arguments}
-    waits = "mutex" in names or _name(overload) in ("wait", "notify")
+    waits = "mutex" in names or name_of(overload) in ("wait", "notify")
     return not waits and not names.isdisjoint({"target", "atomic_bool"})
 
 
@@ -263,7 +174,7 @@ def _reach(overload: Any, word: int) -> int:
 
 
 def _why_not_in_host_memory(overload: Any, dtype: torch.dtype, device: torch.device) -> str:
-    packet = _name(overload).partition(".")[0]
+    packet = name_of(overload).partition(".")[0]
     # As kIsPlain of csrc/cuda/cells.cuh: what every link loads and stores whole.
     if packet == "load" or (packet == "store_" and dtype.itemsize > 1):
         return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
+from emulation import emulation, machine  # noqa: F401  (fixtures)
 from network import hosts  # noqa: F401  (a fixture)
 from stores import KINDS, Open, hosting, opening
 from support import NEEDS_GPU, START_METHODS, STRATEGIES

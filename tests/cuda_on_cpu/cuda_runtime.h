@@ -1,4 +1,4 @@
-// CUDA as far as csrc/cuda uses it, on the CPU: tests/test_cuda_on_cpu.py compiles the kernels with
+// CUDA as far as csrc/cuda uses it, on the CPU: tests/emulation.py compiles the kernels with
 // it. Threads of a warp are fibers that run until they meet in one of the warp's instructions.
 #pragma once
 
@@ -57,7 +57,7 @@ using cudaStream_t = struct Stream*;
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "no error"; }
-// What tests say of the machine, and what they read of it. As Machine in test_cuda_on_cpu.py.
+// What tests say of the machine, and what they read of it. As Machine in emulation.py.
 struct Machine {
   int64_t touched[2];   // how often a cell was, by scope
   const void* on_peer;  // the memory of a tensor that is on another device
