@@ -49,7 +49,8 @@ PART = Part(
     "Whatever a worker is killed in, the others go on, and what was shared is exact but for the "
     "one call in flight: each element is the sum of the finished calls, and of the begun ones at "
     "most; no ticket, batch or exchanged value is lost or in two places; every mutex can be "
-    "locked; names can be attached to, and nothing is left in /dev/shm. Of workers that were "
+    "locked; names can be attached to, and nothing is left in /dev/shm, but for a file of torch's "
+    "of which it has not yet removed the name. Of workers that were "
     "stopped and looked at before they were killed, the deaths while holding a mutex and the torn "
     "steps that the package counts are exactly those that were seen.",
     run,
