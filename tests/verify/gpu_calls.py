@@ -1,6 +1,7 @@
 """Calls every lock-free op on a GPU, every dtype, both scopes: for what `make verify-cuda` runs.
 
-Each target lies at the end of its allocation, and in the middle of a larger one.
+Each target lies at the end of its allocation, and in the middle of a larger one. Run it with
+PYTORCH_NO_CUDA_MEMORY_CACHING=1: of what torch cuts from larger blocks, no tool sees the end.
 """
 
 from __future__ import annotations
@@ -24,10 +25,15 @@ def on_gpu(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tree_map_only(Tensor, lambda each: each.to("cuda"), arguments)
 
 
-def in_the_middle(target: Tensor) -> Tensor:
-    """Return a copy that starts one element past an aligned address, with others around it."""
-    memory = torch.zeros(target.numel() + 2, dtype=target.dtype, device=target.device)
-    return memory[1:-1].view(target.shape).copy_(target)
+def placed(target: Tensor, *, at_the_end: bool) -> Tensor:
+    """Return a copy with others before it, and after it too if not ``at_the_end``.
+
+    In whole words of 32 bits, as which those of 8 and 16 bits are updated.
+    """
+    n = target.numel()
+    memory = torch.zeros(4 * (n // 4 + 1), dtype=target.dtype, device=target.device)
+    part = memory[len(memory) - n :] if at_the_end else memory[1:][:n]
+    return part.view(target.shape).copy_(target)
 
 
 def main() -> None:
@@ -36,7 +42,7 @@ def main() -> None:
     for op in DENSE + NUMBER + INDEXED:
         for dtype in op.dtypes:
             target, *others = on_gpu(op.arguments(dtype))
-            for each in (target, in_the_middle(target)):
+            for each in (placed(target, at_the_end=True), placed(target, at_the_end=False)):
                 for only_device in (1, 0):
                     _library.cuda_library.atomics_set_device_scope(only_device)
                     op.overload(each, *others, **op.keywords)
