@@ -29,6 +29,15 @@ def ones(*size: int, dtype: torch.dtype) -> Tensor:
     return torch.ones(*size, dtype=dtype, device="cuda")
 
 
+def two_streams() -> list[torch.cuda.Stream]:
+    """Two that sleep while calls are queued: a kernel ends sooner than the next call is made."""
+    streams = [torch.cuda.Stream(), torch.cuda.Stream()]
+    for stream in streams:
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(200_000_000)  # cycles, about 0.1 s
+    return streams
+
+
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("rows", [1, 7, 5000])
 def test_blocks_that_name_the_same_rows_lose_nothing(rows, dtype):
@@ -67,7 +76,7 @@ def test_two_streams_lose_nothing(dtype, scope):
     n, times = 100_003, 100
     target, one = zeros(n, dtype=dtype), ones(n, dtype=dtype)
     torch.cuda.synchronize()
-    streams = [torch.cuda.Stream(), torch.cuda.Stream()]
+    streams = two_streams()
     for _ in range(times):
         for stream in streams:
             with torch.cuda.stream(stream):
@@ -99,7 +108,7 @@ def test_neighbours_in_one_word_are_kept(dtype):
     n, times = 20_001, 50
     target = zeros(n, dtype=dtype)
     torch.cuda.synchronize()
-    streams = [torch.cuda.Stream(), torch.cuda.Stream()]
+    streams = two_streams()
     for _ in range(times):
         for start, stream in enumerate(streams):
             with torch.cuda.stream(stream):
