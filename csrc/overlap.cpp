@@ -1,7 +1,7 @@
 #include "overlap.h"
 
 #include <algorithm>
-#include <numeric>
+#include <optional>
 #include <vector>
 
 #include "strided.h"
@@ -25,6 +25,67 @@ bool all_offsets(const View& view, Visit&& visit) {
   });
   return going;
 }
+
+// The way from an element of one tensor to an element of another one: so many of these strides, of
+// each between its bounds.
+class Distances {
+ public:
+  Distances(const View& from, const View& to) {
+    for (int64_t d = 0; d < from.dim; ++d) add(from.strides[d], 1 - from.sizes[d], 0);
+    for (int64_t d = 0; d < to.dim; ++d) add(to.strides[d], 0, to.sizes[d] - 1);
+    std::sort(strides_.begin(), strides_.end(),
+              [](const Counted& a, const Counted& b) { return a.stride > b.stride; });
+  }
+
+  // Whether one of them is `distance`; nothing if that takes too long to tell, as it does for some
+  // tensors whose strides are not multiples of each other.
+  std::optional<bool> has(int64_t distance) {
+    tries_ = 0;
+    const bool found = has(strides_.begin(), distance);
+    if (tries_ > kMostTries) return std::nullopt;
+    return found;
+  }
+
+ private:
+  struct Counted {
+    int64_t stride;
+    int64_t least;
+    int64_t most;
+  };
+  using At = std::vector<Counted>::const_iterator;
+
+  void add(int64_t stride, int64_t least, int64_t most) {
+    if (stride == 0) return;
+    const auto same = std::find_if(strides_.begin(), strides_.end(),
+                                   [&](const Counted& each) { return each.stride == stride; });
+    if (same == strides_.end()) return strides_.push_back({stride, least, most});
+    same->least += least;
+    same->most += most;
+  }
+
+  // Of the strides from `at` on: tries each count of the first that leaves what the others reach.
+  bool has(At at, int64_t distance) {
+    if (at == strides_.end()) return distance == 0;
+    int64_t least = 0;
+    int64_t most = 0;
+    for (At other = at + 1; other != strides_.end(); ++other) {
+      least += other->least * other->stride;
+      most += other->most * other->stride;
+    }
+    int64_t count = std::max(at->least, (distance - most) / at->stride - 1);
+    for (; count <= at->most; ++count) {
+      const int64_t left = distance - count * at->stride;
+      if (left < least) return false;
+      if (left > most) continue;
+      if (++tries_ > kMostTries || has(at + 1, left)) return true;
+    }
+    return false;
+  }
+
+  static constexpr int kMostTries = 1000;
+  std::vector<Counted> strides_;
+  int tries_ = 0;
+};
 
 }  // namespace
 
@@ -64,7 +125,14 @@ bool overlaps(const View& a, const View& b) {
   const Extent of_a = extent(a);
   const Extent of_b = extent(b);
   if (!of_a.meets(of_b)) return false;
+  if (a.numel == 0 || b.numel == 0) return false;
   if (a.tensor.is_contiguous() && b.tensor.is_contiguous()) return true;
+
+  const auto bytes_between = static_cast<int64_t>(of_b.begin - of_a.begin);
+  if (a.itemsize == b.itemsize && bytes_between % a.itemsize == 0) {
+    const auto found = Distances(b, a).has(bytes_between / a.itemsize);
+    if (found) return *found;
+  }
 
   const auto size_a = static_cast<uintptr_t>(a.itemsize);
   const auto size_b = static_cast<uintptr_t>(b.itemsize);

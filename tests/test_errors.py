@@ -162,6 +162,39 @@ def test_overlap_of_strided_targets_is_found_exactly():
                 atomics.add_(target, other)
 
 
+def test_overlap_with_an_operand_is_found_exactly():
+    random = Random(1)
+    outcomes = set()
+    for _ in range(4000):
+        sizes = [random.randint(1, 4) for _ in range(random.randint(1, 4))]
+        places = []
+        for size_of in (lambda n: n, lambda n: random.choice([1, n])):
+            strides = [
+                random.choice([1, 2, 3, 8, 12, 40, 120, random.randint(1, 60)]) for _ in sizes
+            ]
+            own = [size_of(n) for n in sizes]
+            start = random.randint(0, 100)
+            offsets = [
+                start + sum(map(mul, index, strides))
+                for index in itertools.product(*map(range, own))
+            ]
+            places.append((own, strides, start, offsets))
+        if len(set(places[0][3])) < len(places[0][3]):
+            continue
+        memory = torch.zeros(max(places[0][3] + places[1][3]) + 1, dtype=torch.int32)
+        target, other = (memory.as_strided(*place[:3]) for place in places)
+        overlap = not set(places[0][3]).isdisjoint(places[1][3])
+        outcomes.add(overlap)
+        if overlap:
+            with pytest.raises(
+                RuntimeError, match=r"^add_: other must not share memory with target"
+            ):
+                atomics.add_(target, other)
+        else:
+            atomics.add_(target, other)
+    assert outcomes == {True, False}
+
+
 @each_operand(DENSE)
 def test_operand_of_an_empty_target_is_checked(op, position, name):
     for dtype in op.dtypes:
