@@ -148,3 +148,10 @@ def test_threads_lose_no_stochastic_update(dtype):
 
     run_threads(3, work)
     assert target.eq(90).all()
+
+
+def test_default_device_does_not_matter():
+    target = torch.zeros(3, dtype=torch.bfloat16)
+    with torch.device("meta"):
+        ops.add_(target, 1, stochastic_rounding=True)
+    assert target.tolist() == [1, 1, 1]

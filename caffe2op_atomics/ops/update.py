@@ -144,4 +144,5 @@ def _seed(
     if isinstance(target, Tensor) and target.dtype not in (torch.float16, torch.bfloat16):
         dtype = str(target.dtype).removeprefix("torch.")
         raise ValueError(f"{op}: stochastic_rounding must be False for {dtype} targets, got True")
-    return int(torch.randint(-(2**63), 2**63 - 1, (), generator=generator).item())
+    device = "cpu" if generator is None else generator.device  # not that of torch.device()
+    return int(torch.randint(-(2**63), 2**63 - 1, (), generator=generator, device=device).item())
