@@ -11,6 +11,7 @@ from torch import Tensor
 
 from caffe2op_atomics import ops
 
+CALLS = 10  # between two waits
 MANY = 2**28  # elements of a dense call
 INDICES = 2**24
 ROWS = 2**20
@@ -36,9 +37,9 @@ def _sync(device: str) -> Callable[[], None]:
 
 
 def _way(device: str, call: Callable[[], object]) -> Way:
-    """A call and the wait for its end, which its length makes small."""
-    names: dict[str, object] = {"call": call, "sync": _sync(device)}
-    return Way("call(); sync()", lambda _: names)
+    """Calls and the wait for the end of all, so that none waits for Python."""
+    names: dict[str, object] = {"call": call, "sync": _sync(device), "calls": range(CALLS)}
+    return Way("for _ in calls: call()\nsync()", lambda _: names)
 
 
 def _contender(device: str, name: str, call: Callable[[], object], goal: Goal | None) -> Contender:
@@ -61,7 +62,7 @@ def _dense(device: str, n: int, dtype: torch.dtype) -> Case:
                 faster(),
             ),
         ],
-        elements=n,
+        elements=CALLS * n,
     )
 
 
@@ -77,7 +78,7 @@ def _fetching(device: str, n: int, dtype: torch.dtype) -> Case:
         f"fetch_add {_name(dtype)}, {_size(n)}",
         _contender(device, "fetch_add", lambda: ops.fetch_add(target, other), None),
         [_contender(device, "two copies", as_much, faster(0.8))],
-        elements=n,
+        elements=CALLS * n,
     )
 
 
@@ -96,7 +97,7 @@ def _counting(device: str, index: Tensor, rows: int, dtype: torch.dtype, goal: G
                 device, "torch, scatter_add_", lambda: target.scatter_add_(0, index, one), faster()
             ),
         ],
-        elements=len(index),
+        elements=CALLS * len(index),
     )
 
 
@@ -111,7 +112,7 @@ def _rows(device: str, index: Tensor, rows: int) -> Case:
                 device, "torch, index_add_", lambda: target.index_add_(0, index, source), faster(1)
             )
         ],
-        elements=source.numel(),
+        elements=CALLS * source.numel(),
     )
 
 
@@ -134,7 +135,7 @@ def _tickets(device: str, n: int) -> Case:
                 faster(1 / 1.5),
             )
         ],
-        elements=n,
+        elements=CALLS * n,
     )
 
 

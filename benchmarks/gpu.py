@@ -15,7 +15,8 @@
 
 (Not cuda.py: beside a script of that name, torch does not find the package `cuda`.)
 
-Every call is waited for; both sides are measured in turn, several times, and the medians compared.
+Ten calls are waited for at once; both sides are measured in turn, several times, and the medians
+compared.
 """
 
 from __future__ import annotations

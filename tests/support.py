@@ -55,6 +55,19 @@ def _move_to_core_of(rank: int) -> None:
     os.sched_setaffinity(0, {cores[rank % len(cores)]})
 
 
+@contextlib.contextmanager
+def _own_stream() -> Iterator[None]:
+    """Or the calls of threads would run one after the other on a GPU, if one is used."""
+    if not torch.cuda.is_initialized():
+        yield
+        return
+    torch.cuda.synchronize()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        yield
+    stream.synchronize()
+
+
 def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     """Call ``work(rank, *args)`` in threads that start together; return what they return."""
     barrier = threading.Barrier(count)
@@ -64,8 +77,9 @@ def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     def run(rank: int) -> None:
         try:
             _move_to_core_of(rank)
-            barrier.wait(TIMEOUT)
-            results[rank] = work(rank, *args)
+            with _own_stream():
+                barrier.wait(TIMEOUT)
+                results[rank] = work(rank, *args)
         except BaseException as error:
             errors.append(error)
 

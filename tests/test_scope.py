@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from op_table import DENSE, INDEXED, row
+from op_table import DENSE, INDEXED, Op, row
 from support import assert_refused, nothing_changes
 from torch.utils._pytree import tree_leaves
 
@@ -24,10 +25,18 @@ def test_ops_with_kernels_for_gpus_take_a_scope_and_no_others():
     assert taking == {op.name for op in WITH_SCOPE}
 
 
+def arguments_of(op: Op, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Without an index that is named twice, whose order is nobody's promise."""
+    if op not in INDEXED:
+        return op.arguments(dtype)
+    target, dim, *rows = op.arguments(dtype)
+    return target, dim, *(each[:2] for each in rows)
+
+
 @pytest.mark.parametrize("op", WITH_SCOPE, ids=lambda op: op.name)
 def test_scopes_do_the_same(op, device):
     for dtype in op.dtypes:
-        arguments, others = op.arguments(dtype), op.arguments(dtype)
+        arguments, others = arguments_of(op, dtype), arguments_of(op, dtype)
         function = getattr(ops, op.name)
         ours = function(*arguments, scope="system"), arguments
         theirs = function(*others, scope="device"), others
