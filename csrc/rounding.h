@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "ops/cell.h"
 #include "ops/macros.h"
 #include "small_float.h"
 
@@ -12,8 +13,13 @@ namespace atomics {
 
 struct Nearest {
   template <class Op, class Cell>
-  auto apply(const Cell& cell, typename Cell::operand_type other, const char*) const {
+  ATOMICS_HD auto apply(const Cell& cell, typename Cell::operand_type other, const char*) const {
     return Op::apply(cell, other);
+  }
+  // What a cell holds afterwards, for one that is not updated by itself.
+  template <class Op, class T>
+  ATOMICS_HD T combine(T before, Widened<T> other, const char*) const {
+    return static_cast<T>(Op::combine(static_cast<Widened<T>>(before), other));
   }
   template <class L>
   auto pack(typename L::Values values, const char*) const {
@@ -39,16 +45,15 @@ class Stochastic {
 
   template <class Op, class Cell>
   ATOMICS_HD auto apply(const Cell& cell, typename Cell::operand_type other, const char* at) const {
-    using T = typename Cell::value_type;
-    const uint32_t random = bits(at);
-    T before = cell.load();
-    T after;
-    do {
-      const float value = Op::combine(static_cast<float>(before), other);
-      const uint32_t rounded = SmallFloat<T>::template stochastic<uint32_t>(value, random);
-      after = std::bit_cast<T>(static_cast<uint16_t>(rounded));
-    } while (!cell.compare_exchange(before, after));
+    typename Cell::value_type before = cell.load();
+    while (!cell.compare_exchange(before, combine<Op>(before, other, at))) continue;
     return before;
+  }
+  template <class Op, class T>
+  ATOMICS_HD T combine(T before, float other, const char* at) const {
+    const float value = Op::combine(static_cast<float>(before), other);
+    const uint32_t rounded = SmallFloat<T>::template stochastic<uint32_t>(value, bits(at));
+    return std::bit_cast<T>(static_cast<uint16_t>(rounded));
   }
 
   template <class L>

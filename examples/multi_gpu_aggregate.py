@@ -1,54 +1,64 @@
 """Add up gradients of several processes and GPUs in one tensor, racy and by atomic additions.
 
 Each process calculates on a GPU of its own, as far as there are any, and adds to a tensor on the
-first one that all of them were sent (CUDA's IPC): the atomic way over the link between the two, as
-far as that has atomics. Nobody waits for anybody: no collective, no lock. Without a GPU it runs on
-the CPU, over shared memory. Not yet run on a card.
+first one, which it was sent by CUDA's IPC and opens on its own: over the link between the two, if
+that has atomics. Nobody waits for anybody: no collective, no lock. Without a GPU it runs on the
+CPU, over shared memory. Not yet run on a card.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from _screen import ATOMIC, RACY, console, parser, print_table
 from _workers import run_workers
 from torch import Tensor
+from torch.multiprocessing.reductions import reduce_tensor
 
 import caffe2op_atomics as atomics
 
 
 def add_gradients(
-    rank: int, way: str, total: Tensor, done: atomics.Counter, options: argparse.Namespace
+    rank: int, way: str, shared: Any, done: atomics.Counter, options: argparse.Namespace
 ) -> None:
     """Add a gradient of ones again and again, calculated on this worker's own device."""
-    device = total.device
-    if total.is_cuda:
-        device = torch.device("cuda", rank % torch.cuda.device_count())
+    gpus = torch.cuda.device_count()
+    device = torch.device("cuda", rank % gpus) if gpus else torch.device("cpu")
+    if gpus:
         torch.cuda.set_device(device)
+    total = opened(shared, device)
     weights = torch.zeros(len(total), device=device, requires_grad=True)
-    direct = way == ATOMIC and adds_over_link(total, weights)
+    if not adds_over_link(total, weights):
+        total = opened(shared, torch.device("cuda", 0))
     for _ in range(options.steps):
         (gradient,) = torch.autograd.grad(weights.sum(), weights)
-        if not direct:
-            gradient = gradient.to(total.device)
+        gradient = gradient.to(total.device)
         if way == ATOMIC:
             atomics.ops.add_(total, gradient)
         else:
             total += gradient
         done += 1
-    if total.is_cuda:
+    if gpus:
         torch.cuda.synchronize(total.device)
-        torch.cuda.synchronize(device)
+
+
+def opened(shared: Any, device: torch.device) -> Tensor:
+    """Return the tensor that is shared, as one of ``device``, whichever GPU's memory it is in."""
+    if isinstance(shared, Tensor):
+        return shared
+    rebuild, arguments = shared
+    return rebuild(*arguments[:6], device.index, *arguments[7:])
 
 
 def adds_over_link(total: Tensor, zeros: Tensor) -> bool:
-    """Return whether the GPU of ``zeros`` adds to ``total`` from where it is."""
+    """Return whether the GPU of both adds to the memory of ``total``, maybe another one's."""
     try:
         atomics.ops.add_(total, zeros)
     except RuntimeError as error:
-        if "with atomics over its link" not in str(error):
+        if "target must lie in memory" not in str(error):
             raise
         return False
     return True
@@ -68,9 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows, exact = [], False
     for way in (RACY, ATOMIC):
         total, done = torch.zeros(options.size, device=device).share_memory_(), atomics.Counter()
+        shared = reduce_tensor(total) if gpus else total
         run_workers(
             add_gradients,
-            (way, total, done, options),
+            (way, shared, done, options),
             options.workers,
             start_method,
             progress=lambda way=way, done=done: (way, done.value / additions),  # type: ignore[misc]

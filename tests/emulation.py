@@ -41,6 +41,8 @@ class Machine(ctypes.Structure):
         ("memory", ctypes.c_int),
         ("attribute", ctypes.c_int),
         ("device_of_memory", ctypes.c_int),
+        ("captures", ctypes.c_int),
+        ("no_access", ctypes.c_int),
         ("old_driver", ctypes.c_int),
         ("capabilities", ctypes.c_uint * len(OPERATIONS)),
     ]

@@ -46,9 +46,10 @@ def instruction(op: Op, dtype: torch.dtype) -> Instruction | None:
     updates = name.endswith("_")
     if width == 2 and operation == "FloatAdd" and updates:
         return None
+    needed = SCALAR_64 if width == 8 else SCALAR_32
     if width < 4:
         operation = "CAS"
-    needed = SCALAR_64 if width == 8 else SCALAR_32
+        needed |= SCALAR_64  # of several cells
     if operation == "CAS":
         return Instruction(operation, needed)
     if updates:

@@ -24,9 +24,10 @@ pytestmark = pytest.mark.skipif(
 OPS = {op.name: op for op in DENSE + INDEXED}
 # Of a kernel's name, demangled: its form, its cell, and what it does with it.
 KERNEL = re.compile(
-    r"(?P<form>visit_cells|visit_number|visit_rows|add_words|add_row_words|add_counts|draw)"
-    r"<(?P<cell>[\w: ]+), .*?"
-    r"(?:Visit(?P<visit>\w+?)(?:<(?P<op>\w+).*)?)?>?\(thread_scope"
+    r"(?P<form>visit_cells|visit_number|visit_rows|visit_run|combine_words"
+    r"|add_words|add_row_words|add_counts|draw)"
+    r"<(?P<cell>[\w: ]+), (?:.*?Visit(?P<visit>\w+)(?:<(?P<op>\w+))?|(?P<first>\w+)).*"
+    r"\(thread_scope"
 )
 CELLS = {
     "unsigned char": torch.uint8,
@@ -64,6 +65,9 @@ def op_of(kernel: re.Match[str]) -> Op:
         return OPS["index_fetch_add"]
     if kernel["form"] in OF_FORM:
         return OPS[OF_FORM[kernel["form"]]]
+    if kernel["form"] == "combine_words":
+        name = kernel["first"].lower()
+        return OPS.get(f"fetch_{name}") or OPS[name]
     prefix = "index_" if kernel["form"] == "visit_rows" else ""
     snake = re.sub(r"(?<!^)([A-Z])", r"_\1", kernel["op"] or kernel["visit"]).lower()
     candidates = {

@@ -96,18 +96,25 @@ PAGEABLE = Memory("pageable memory of the host", 0, 3, False)
 
 @pytest.fixture
 def links(machine: Machine) -> Iterator[Machine]:
-    """The machine, whose links have nothing but what the test gives them."""
+    """The machine, whose links and memory are what the test makes them."""
     yield machine
-    machine.attribute = machine.peer_atomics = machine.old_driver = 0
+    machine.memory, machine.device_of_memory = 2, -1
+    machine.attribute = machine.peer_atomics = machine.no_access = machine.old_driver = 0
     machine.capabilities[:] = [0] * len(OPERATIONS)
 
 
+def test_memory_of_a_peer_without_access_is_refused(links):
+    links.memory, links.device_of_memory, links.no_access = PEER.type, PEER.device, 1
+    links.peer_atomics = 1
+    message = f"add_: target must lie in memory that cpu was given access to, got {PEER.name}"
+    assert_refused(emulated.add_, (torch.zeros(3), torch.ones(3)), message)
+
+
 @pytest.fixture(params=[PEER, PINNED, MANAGED, PAGEABLE], ids=lambda memory: memory.name)
-def memory(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Memory]:
+def memory(request: pytest.FixtureRequest, links: Machine) -> Memory:
     memory = request.param
-    machine.memory, machine.device_of_memory = memory.type, memory.device
-    yield memory
-    machine.memory, machine.device_of_memory = 2, -1
+    links.memory, links.device_of_memory = memory.type, memory.device
+    return memory
 
 
 def is_plain(op: Op, dtype: torch.dtype) -> bool:

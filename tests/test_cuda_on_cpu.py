@@ -153,3 +153,17 @@ def test_index_that_does_not_fit_is_left_out_and_raised_later(name, shape, dtype
     ):
         emulated.load(target)
     assert emulated.load(target).equal(target)
+
+
+def test_call_that_a_graph_would_not_repeat_is_not_captured(machine):
+    target, other = torch.zeros(3, dtype=torch.bfloat16), torch.ones(3, dtype=torch.bfloat16)
+    machine.captures = 1
+    emulated.add_(target, other)
+    message = "^add_: seed must be None in a call that is captured, of which all replays would"
+    with pytest.raises(RuntimeError, match=message):
+        emulated.add_(target, other, 1, 5)
+    message = "^fetch_add: call must not be captured, which cannot wait for its number, got a CUDA"
+    with pytest.raises(RuntimeError, match=message):
+        emulated.fetch_add.float(target[:1], 1)
+    machine.captures = 0
+    assert target.tolist() == [1, 1, 1]

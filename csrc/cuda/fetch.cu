@@ -1,6 +1,7 @@
 // fetch_*: changes every element of a target and returns what was there.
 #include "../dense.h"
 #include "cells.cuh"
+#include "runs.cuh"
 
 namespace atomics::cuda {
 
@@ -9,7 +10,9 @@ namespace {
 struct Machine : OnGpu {
   template <class Op, class C>
   static void fetch(const Tensor& on, const std::array<Operand, 3>& operands, int64_t numel) {
-    visit<C>(Op::kFetch, on, operands, numel, VisitFetch<Op>{});
+    constexpr VisitFetch<Op> kVisit;
+    if (combine_run<Op, C>(Op::kFetch, on, operands, numel, Unscaled{}, Nearest{}, kVisit)) return;
+    visit<C>(Op::kFetch, on, operands, numel, kVisit);
   }
 };
 

@@ -28,7 +28,11 @@ void check_earlier_indices();
 void check_indices_now(const char* op, const Launch& launch);
 
 __device__ inline void note(IndexError* error, const char* op, int64_t index, int64_t rows) {
-  // Threads may overwrite each other: each of them notes an error.
+  // One of a warp is enough, over the bus. Warps may overwrite each other: each notes an error.
+  if (threadIdx.x % warpSize !=
+      static_cast<unsigned>(__ffs(static_cast<int>(__activemask())) - 1)) {
+    return;
+  }
   auto* const to = static_cast<volatile IndexError*>(error);
   to->op = op;
   to->index = index;

@@ -1,7 +1,11 @@
 // index_add_ and its family: changes indexed rows of dim 0 and returns nothing. Rows that are named
 // several times are changed by each of their sources, in any order.
+#include <array>
+#include <bit>
+
 #include "reach.cuh"
 #include "rows.cuh"
+#include "runs.cuh"
 #include "warp.cuh"
 #include "warp.h"
 #include "words.cuh"
@@ -10,28 +14,34 @@ namespace atomics::cuda {
 
 namespace {
 
-// Rows of one integer, a histogram: the lanes of a warp that name one row add once. The sum wraps
-// as that of single additions does.
+// Rows of one number, a histogram, of the sizes that a GPU adds to. Of integers the lanes of a warp
+// that name one row add once: the sum wraps as that of single additions does, where that of floats
+// would be rounded otherwise.
+template <class C>
+constexpr bool kCounts = sizeof(C) >= 4;
+
 template <class C, class Index, class Scale>
 __global__ void add_counts(thread_scope scope, char* target, const char* source,
                            int64_t source_step, int64_t numel, RowIndex<Index> of, Scale scale) {
+  const auto add = [&](int64_t offset, C other) {
+    char* const at[] = {target + offset, reinterpret_cast<char*>(&other)};
+    in_scope<Bulk>(scope, &as<C>(at[0]),
+                   [&](const auto& cell) { VisitRed<Add, Unscaled>{}(cell, at); });
+  };
   const Warp warp;
   for (int64_t i = first_of_thread(); warp.any(i < numel); i += threads_of_grid()) {
     const int64_t offset = i < numel ? of.offset(i) : -1;
-    const uint32_t lanes = warp.those(offset >= 0);
+    [[maybe_unused]] const uint32_t lanes = warp.those(offset >= 0);
     if (offset < 0) continue;
     const C other = scale(*reinterpret_cast<const C*>(source + i * source_step));
-    auto sum = sum_of_group(warp, warp.peers(lanes, offset), other);
-    if (!sum.leads) continue;
-    char* at[] = {target + offset, reinterpret_cast<char*>(&sum.total)};
-    in_scope<Bulk>(scope, &as<C>(at[0]),
-                   [&](const auto& cell) { VisitRed<Add, Unscaled>{}(cell, at); });
+    if constexpr (std::is_integral_v<C>) {
+      const auto sum = sum_of_group(warp, warp.peers(lanes, offset), other);
+      if (sum.leads) add(offset, sum.total);
+    } else {
+      add(offset, other);
+    }
   }
 }
-
-// Integers of the sizes that a GPU adds to.
-template <class C>
-constexpr bool kCounts = std::is_integral_v<C> && sizeof(C) >= 4;
 
 // Rows of floats without gaps, each of whole words.
 template <class C, class Index, class Scale>
@@ -42,8 +52,15 @@ __global__ void add_row_words(thread_scope scope, char* target, const Word* sour
   for (int64_t i = first_of_thread(); i < words; i += threads_of_grid()) {
     const int64_t offset = of.offset(i * kElements);
     if (offset < 0) continue;
-    const int64_t column = i - quotient(i, row_words) * row_words;
-    add_scaled_word(scope, &as<C>(target + offset + column * kWord), source[i], scale);
+    char* const at = target + offset + (i - quotient(i, row_words) * row_words) * kWord;
+    if constexpr (kAddsWords<C, Scale>) {
+      add_scaled_word(scope, &as<C>(at), source[i], scale);
+    } else {
+      const auto swapped = std::bit_cast<std::array<Cells<C>, kWord / kSwapped>>(source[i]);
+      for (size_t k = 0; k < swapped.size(); ++k) {
+        combine_word<Add>(scope, at + k * kSwapped, swapped[k], scale, Nearest{});
+      }
+    }
   }
 }
 
@@ -70,7 +87,7 @@ struct Machine : OnRows {
     constexpr auto kName = Op::kIndexUpdate;
     if (values.numel == 0) return;
     char* const data = writable(cells).data;
-    if constexpr (std::is_same_v<Op, Add> && kAddsWords<C, Scale>) {
+    if constexpr (std::is_same_v<Op, Add> && kHasWord<C>) {
       if (are_words(cells, data, values)) {
         const Launch launch(kName, values.tensor, data);
         const int64_t words = values.numel * values.itemsize / kWord;

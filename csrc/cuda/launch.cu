@@ -19,7 +19,9 @@ void check_cuda(const char* op, cudaError_t error) {
 
 int64_t most_blocks(const char* op, int device) {
   constexpr int kMostDevices = 64;
-  constexpr int kBlocksOfOne = 8;  // of kThreads: all that a multiprocessor holds
+  // Of a multiprocessor, which holds up to 8 of them at once, by their registers: full waves for
+  // each such number, nearly.
+  constexpr int kBlocksOfOne = 120;
   static std::array<std::atomic<int>, kMostDevices> known{};
   auto& slot = known[static_cast<size_t>(device) % kMostDevices];
   int count = slot.load(std::memory_order_relaxed);

@@ -21,7 +21,7 @@ extern constinit thread_local thread_scope scope;
 // Raises what CUDA reports, which may be of an earlier call.
 void check_cuda(const char* op, cudaError_t error);
 
-// As many blocks as the device runs at once.
+// As many blocks as keep the device busy to the end.
 int64_t most_blocks(const char* op, int device);
 
 // Raises what an earlier call has found wrong, see index_error.cuh.
@@ -33,8 +33,8 @@ class Launch {
   cudaStream_t stream() const { return stream_; }
   bool is_captured() const;  // into a CUDA graph: nothing runs now
 
-  // Runs kernel(scope, args...) in `threads` threads, or in as many as the device has: kernels
-  // stride. The scope is the calling thread's.
+  // Runs kernel(scope, args...) in `threads` threads, or in as many as keep the device busy:
+  // kernels stride. The scope is the calling thread's.
   template <class... Params, class... Args>
   void operator()(void (*kernel)(thread_scope, Params...), int64_t threads, Args&&... args) const {
     const int64_t blocks = std::min((threads + kThreads - 1) / kThreads, most_blocks(op_, device_));

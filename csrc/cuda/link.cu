@@ -54,6 +54,7 @@ Instruction instruction(std::string_view op, bool is_float, int64_t width) {
     operation = cudaAtomicOperationCAS;
   }
   unsigned needed = width == 8 ? cudaAtomicCapabilityScalar64 : cudaAtomicCapabilityScalar32;
+  if (width < 4) needed |= cudaAtomicCapabilityScalar64;  // of several cells, see runs.cuh
   if (operation == cudaAtomicOperationCAS) return {operation, needed};
   if (updates) needed |= cudaAtomicCapabilityReduction;
   if (adds_floats && width == 4) needed |= cudaAtomicCapabilityVector32x4;

@@ -94,6 +94,11 @@ void check_memory_of(const char* op, const Tensor& on, const void* target) {
   check_cuda(op, cudaPointerGetAttributes(&memory, target));
   const int device = on.device().index();
   if (memory.type == cudaMemoryTypeDevice && memory.device == device) return;
+  // As of a tensor that came by CUDA's IPC, which torch opens on the device where it is only.
+  if (memory.type == cudaMemoryTypeDevice && memory.devicePointer == nullptr) {
+    fail(op, "target", "lie in memory that " + device_name(on.device()) + " was given access to",
+         name_of(memory));
+  }
   if (updates(op, instruction(op, on.scalar_type()), device, memory)) return;
   fail(op, "target", "lie in memory that " + device_name(on.device()) + " updates atomically",
        name_of(memory));

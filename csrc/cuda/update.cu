@@ -2,6 +2,7 @@
 #include "../dense.h"
 #include "cells.cuh"
 #include "reach.cuh"
+#include "runs.cuh"
 #include "words.cuh"
 
 namespace atomics::cuda {
@@ -75,7 +76,14 @@ struct Machine : OnGpu {
   template <class Op, class C, class Scale>
   static void update(const Tensor& on, const std::array<Operand, 2>& operands, int64_t numel,
                      Scale scale, Stochastic round) {
-    visit<C>(Op::kUpdate, on, operands, numel, VisitRandomly<Op, Scale>{scale, round});
+    if (Launch(Op::kUpdate, on, nullptr).is_captured()) {
+      fail(Op::kUpdate, "seed",
+           "be None in a call that is captured, of which all replays would round alike",
+           "a number");
+    }
+    const VisitRandomly<Op, Scale> visit_one{scale, round};
+    if (combine_run<Op, C>(Op::kUpdate, on, operands, numel, scale, round, visit_one)) return;
+    visit<C>(Op::kUpdate, on, operands, numel, visit_one);
   }
 
   template <class Op, class C, class Scale>
@@ -83,7 +91,8 @@ struct Machine : OnGpu {
                      Scale scale, Nearest) {
     constexpr bool kIsSum = std::is_same_v<Op, Add> || std::is_same_v<Op, Sub>;
     if constexpr (kIsSum && kAddsWords<C, Scale>) {
-      if (numel > 1 && Walk<2>(operands).is_dense(sizeof(C))) {
+      if (const Walk<2> walk(operands);
+          numel > 1 && walk.is_run(sizeof(C)) && walk.step(1) == sizeof(C)) {
         char* const target = operands[0].data;
         const auto more = addend<C>(Op{}, scale);
         const Words words(reinterpret_cast<uintptr_t>(target), sizeof(C), numel, kWord);
@@ -94,7 +103,9 @@ struct Machine : OnGpu {
                       words, more);
       }
     }
-    visit<C>(Op::kUpdate, on, operands, numel, VisitRed<Op, Scale>{scale});
+    const VisitRed<Op, Scale> visit_one{scale};
+    if (combine_run<Op, C>(Op::kUpdate, on, operands, numel, scale, Nearest{}, visit_one)) return;
+    visit<C>(Op::kUpdate, on, operands, numel, visit_one);
   }
 };
 

@@ -33,15 +33,17 @@ class Walk {
     }
   }
 
-  // Whether the neighbours in every operand lie side by side: a single run without gaps.
-  bool is_dense(int64_t itemsize) const {
+  // Whether the neighbours in every operand lie side by side, but for those in the second one,
+  // which may have any distance, or none: a single run without gaps.
+  bool is_run(int64_t itemsize) const {
     if (dims_.count != 1) return false;
-    for (const int64_t step : dims_.steps[0]) {
-      if (step != itemsize) return false;
+    for (size_t k = 0; k < N; ++k) {
+      if (k != 1 && step(k) != itemsize) return false;
     }
     return true;
   }
 
+  int64_t step(size_t k) const { return dims_.steps[0][k]; }  // bytes
   char* data(size_t k) const { return data_[k]; }
 
  private:

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "warp.h"
+
 namespace atomics::cuda {
 
 class Warp {
@@ -16,16 +18,13 @@ class Warp {
   }
 
   // All lanes of the warp call these two together.
-  __device__ bool any(bool yes) const { return __any_sync(kAll, yes); }
-  __device__ uint32_t those(bool yes) const { return __ballot_sync(kAll, yes); }
+  __device__ bool any(bool yes) const { return __any_sync(kAllLanes, yes); }
+  __device__ uint32_t those(bool yes) const { return __ballot_sync(kAllLanes, yes); }
 
   // Those of `lanes`, all of which call this, that do so with the same row.
   __device__ uint32_t peers(uint32_t lanes, int64_t row) const {
     return __match_any_sync(lanes, static_cast<long long>(row));
   }
-
- private:
-  static constexpr uint32_t kAll = ~uint32_t{0};
 };
 
 }  // namespace atomics::cuda

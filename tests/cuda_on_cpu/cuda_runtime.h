@@ -28,6 +28,7 @@ enum cudaMemoryType {
 struct cudaPointerAttributes {
   cudaMemoryType type;
   int device;
+  void* devicePointer;
 };
 enum cudaDeviceP2PAttr { cudaDevP2PAttrNativeAtomicSupported };
 enum cudaAtomicOperation {
@@ -68,6 +69,8 @@ struct Machine {
   cudaMemoryType memory;     // all that there is
   cudaDeviceAttr attribute;  // which one the device has, but for the first, which it has
   int device_of_memory;      // -1 of its own
+  int captures;              // whether streams are captured into a graph
+  int no_access;             // of our device to memory of others
   int old_driver;
   unsigned capabilities[cudaAtomicOperationFloatAdd + 1];  // of every link, by operation
 };
@@ -77,8 +80,9 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
   *value = attribute == cudaDevAttrMultiProcessorCount || attribute == machine.attribute;
   return cudaSuccess;
 }
-inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void*) {
-  *attributes = {machine.memory, machine.device_of_memory};
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* at) {
+  void* const here = machine.no_access ? nullptr : const_cast<void*>(at);
+  *attributes = {machine.memory, machine.device_of_memory, here};
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetHostAtomicCapabilities(unsigned* capabilities,
@@ -103,7 +107,7 @@ inline cudaError_t cudaDeviceGetP2PAttribute(int* value, cudaDeviceP2PAttr, int,
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
-  *status = cudaStreamCaptureStatusNone;
+  *status = machine.captures ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
   return cudaSuccess;
 }
 inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {
@@ -157,6 +161,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
 }
 
 inline void __threadfence_system() {}
+inline uint32_t __activemask() { return 1u << threadIdx.x % warpSize; }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 
 inline uint32_t __ballot_sync(uint32_t mask, bool yes) {
