@@ -86,20 +86,20 @@ def test_threads_that_make_an_object_first_use_of_a_store_share_one_connection(p
     counters = run_threads(4, lambda rank: Counter("made", store=store))
     run_threads(4, lambda rank: [counters[rank].next() for _ in range(500)])
     assert counters[0].value == 2000
-    assert len({id(counter._link) for counter in counters}) == 1
+    assert len({id(counter._link.connection) for counter in counters}) == 1
 
 
 def test_forked_child_uses_a_connection_of_its_own(port):
     counter = Counter("forked", store=client(port))
-    link = counter._link
+    connection = counter._link.connection
 
     def count_on(rank: int) -> None:
         for _ in range(CALLS // 4):
             counter.next()
 
     counter.next()
-    fd = Path(f"/proc/self/fd/{link._fd}").readlink()
-    child = in_fork(lambda: (count_on(0), differs(f"/proc/self/fd/{link._fd}", fd)))
+    fd = Path(f"/proc/self/fd/{connection._fd}").readlink()
+    child = in_fork(lambda: (count_on(0), differs(f"/proc/self/fd/{connection._fd}", fd)))
     count_on(1)
     assert ended(child) == 0
     assert counter.value == CALLS // 2 + 1

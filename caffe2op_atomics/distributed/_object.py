@@ -38,7 +38,7 @@ class StoreObject(Identity):
             RuntimeError: if the name means something else.
         """
         self._name = checked_name(self._kind, name)
-        self._link = link_to(self._kind, store, timeout)
+        self._link = link_to(self._kind, name, store, timeout)
         self._place = f"atomics/{name}/object"
         wanted = {"kind": self._kind, **{key: str(value) for key, value in settings}}
         words = [secrets.token_hex(8), *(f"{key}={value}" for key, value in wanted.items())]

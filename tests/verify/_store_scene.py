@@ -53,7 +53,7 @@ def stopping() -> Iterator[None]:
             (_draws, "_good_exit", SimpleNamespace(add=lambda _: None, remove=lambda _: None)),
             (_tickets, "os", SimpleNamespace(getpid=pid)),
             (_object, "secrets", SimpleNamespace(token_hex=lambda _: f"by{pid()}")),
-            (_object, "link_to", lambda kind, store, timeout: _scene.store),
+            (_object, "link_to", lambda *_: _scene.store),
         ):
             stack.enter_context(patch.object(module, name, value))
         stack.enter_context(warnings.catch_warnings())
