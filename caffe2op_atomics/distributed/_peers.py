@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import queue
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +18,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch._C._distributed_c10d import PrefixStore, Store
 
-_made: Counter[str] = Counter()  # groups of our own, for each given one
+from ._connection import connection_to
+from ._helpers import call_in_thread
+from ._link import Link, StoreDiedError
+from ._meeting import meet
 
 
 class ReplicaError(RuntimeError):
@@ -46,14 +49,44 @@ class Peers:
             raise RuntimeError("Replica: group must have this rank in it, got one without")
         backends = dist.get_backend_config(group)
         self.device, own = _device_and_backend(backends)
-        name = (group or dist.distributed_c10d._get_default_group()).group_name
-        store = PrefixStore(
-            f"atomics/replica/{name}/{_made[name]}", dist.distributed_c10d._get_default_store()
-        )
-        _made[name] += 1
         self._timeout = datetime.timedelta(seconds=timeout)
+        store = self._met((group or dist.distributed_c10d._get_default_group()).group_name)
+        self._group = self._connected(own, store)
+
+    def _met(self, name: str) -> Store:
+        """Wait for all ranks, and return a part of the store that this call has on each of them."""
+        store, seconds = dist.distributed_c10d._get_default_store(), self._timeout.total_seconds()
+        link, key = Link("Replica", connection_to(store, seconds)), f"atomics/replica/{name}"
+        try:
+            number, missing = meet(link, key, self.rank, self.size, seconds)
+        except StoreDiedError as error:
+            raise ReplicaError(str(error)) from error
+        if missing:
+            raise ReplicaError(
+                f"Replica: every rank must make one within {seconds:g} s, "
+                f"got none of rank {', '.join(map(str, missing))}"
+            )
+        return PrefixStore(f"{key}/{number}", store)
+
+    def _connected(self, own: Any, store: Store) -> Any:
+        """Return the group, in time: gloo waits five times as long for a rank that dies now."""
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def connect() -> None:
+            try:
+                answers.put(own(store, self.rank, self.size, self._timeout))
+            except Exception as error:
+                answers.put(error)
+
+        call_in_thread(connect)
         with self._in_time():
-            self._group = own(store, self.rank, self.size, self._timeout)
+            try:
+                answer = answers.get(timeout=self._timeout.total_seconds())
+            except queue.Empty:
+                raise RuntimeError("timed out when they connected") from None
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
     def told(self, mine: Sequence[int]) -> list[list[int]]:
         """Return the numbers of all ranks, of which each has as many."""

@@ -14,41 +14,20 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch._C._distributed_c10d import Store, TCPStore
+
+from ._helpers import call_in_thread
 
 _TRIES = 100
 _QUICKLY = 0.3  # seconds in which a host accepts that is well
 _KEEP_ALIVE = 60  # seconds, after which firewalls are reminded of an idle connection
 
 
-class _Helpers:
-    """Threads that never end.
-
-    One that has looked up a name takes a lock of glibc when it ends, and a process that is forked
-    at that moment could never look up any.
-    """
-
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
-
-    def call(self, job: Callable[[], None]) -> None:
-        if not self._idle.acquire(blocking=False):
-            threading.Thread(target=self._work, name="caffe2op_atomics", daemon=True).start()
-        self._jobs.put(job)
-
-    def _work(self) -> None:
-        while True:
-            self._jobs.get()()
-            self._idle.release()
-
-
 _connecting: dict[int, threading.Lock] = {}  # one thread at a time to each port, if possible
-_helpers = _Helpers()
 
 
 def connect(store: Store, root: TCPStore, timeout: float) -> tuple[Store, int]:
@@ -81,7 +60,7 @@ def connect(store: Store, root: TCPStore, timeout: float) -> tuple[Store, int]:
     answer: tuple[Store, int] | Exception = TimeoutError("no connection in time")
     quickly = min(_QUICKLY, timeout)
     for work, seconds in ((open_it, quickly), (ask, timeout - quickly)):
-        _helpers.call(work)
+        call_in_thread(work)
         with suppress(queue.Empty):
             answer = answers.get(timeout=seconds)
             break
@@ -146,8 +125,6 @@ def _opened(fd: int) -> Iterator[socket.socket]:
 
 
 def _enter_child() -> None:
-    global _helpers  # threads are not forked
-    _helpers = _Helpers()
     _connecting.clear()
 
 

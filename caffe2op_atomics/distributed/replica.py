@@ -73,8 +73,9 @@ class Replica:
         RuntimeError: if torch.distributed is not initialised, this rank is not in ``group``, the
             ranks were given tensors or options that differ or the same memory, or a replica has it
             already. No tensor is changed then.
-        ReplicaError: if not all ranks make a replica within ``timeout``. If one dies while they
-            connect, gloo tries for five times as long.
+        ReplicaError: if not all ranks make a replica within ``timeout``, or one dies, or the store,
+            while they connect. All ranks may call it again then, however often each has failed:
+            calls that wait at the same time meet.
 
     Example:
         >>> with Replica(optimizer, host_group()) as replica:  # doctest: +SKIP
