@@ -21,7 +21,7 @@ class AtomicBool(StoreObject):
     Args:
         name: what it is found by, in this store. Who is first makes it.
         store: a store of torch.distributed; that of the default process group if it is None.
-        timeout: how many seconds the store has to answer in.
+        timeout: how many seconds the store has to answer in, better above 10 (docs/distributed.md).
 
     Raises:
         TypeError, ValueError: if an argument or a condition is not what

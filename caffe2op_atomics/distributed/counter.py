@@ -35,7 +35,7 @@ class Counter(ReadOnlyValue, StoreObject):
         initial: the first value. If several make it at once, that of one of them counts; who finds
             it made keeps its value.
         store: a store of torch.distributed; that of the default process group if it is None.
-        timeout: how many seconds the store has to answer in.
+        timeout: how many seconds the store has to answer in, better above 10 (docs/distributed.md).
 
     Raises:
         TypeError: if a number is not an integer.

@@ -29,7 +29,7 @@ class SharedBatchSampler(StoreObject, DealingSampler):
         name: what it is found by, in this store. Who is first makes it, and all must give the same
             five arguments.
         store: a store of torch.distributed; that of the default process group if it is None.
-        timeout: how many seconds the store has to answer in.
+        timeout: how many seconds the store has to answer in, better above 10 (docs/distributed.md).
 
     Raises:
         TypeError, ValueError: if an argument is not what
