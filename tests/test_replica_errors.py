@@ -193,7 +193,8 @@ def test_program_that_does_not_finish_its_replica_ends(tmp_path):
     program = UNFINISHED.format(store=tmp_path / "store")
     args = [sys.executable, "-c", program]
     done = subprocess.run(args, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("end\n")  # behind what the gloo of torch 2.10 prints
 
 
 def ask_for_hosts(rank: int, found: Tensor) -> None:
