@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 import caffe2op_atomics as atomics
 from caffe2op_atomics import GuardedTensor, distributed, optim
+from caffe2op_atomics._polling import poll
 from caffe2op_atomics.distributed import Replica, ReplicaError
 
 
@@ -195,6 +197,26 @@ def test_program_that_does_not_finish_its_replica_ends(tmp_path):
     done = subprocess.run(args, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("end\n")  # behind what the gloo of torch 2.10 prints
+
+
+def threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def end_threads(rank: int) -> None:
+    tensor = GuardedTensor([5])
+    with Replica(tensor):
+        pass  # leaves threads that the next uses again
+    before = threads()
+    with Replica(tensor) as replica:
+        assert threads() > before + 1
+    # Gloo's loop over its sockets stays, which has no tensors.
+    assert poll(lambda: threads() <= before + 1, 5, first=0.01, longest=0.01)
+    assert replica.rounds > 0
+
+
+def test_finished_replica_leaves_no_thread_that_would_meet_the_end_of_the_interpreter(tmp_path):
+    run_ranks(2, tmp_path, end_threads)
 
 
 def ask_for_hosts(rank: int, found: Tensor) -> None:

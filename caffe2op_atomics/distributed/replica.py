@@ -204,6 +204,7 @@ class Replica:
         try:
             while not self._round():
                 self._finishing.wait(self._period)
+            self._peers.close()
         except BaseException as error:
             self._failure = error
         finally:
