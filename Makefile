@@ -25,7 +25,7 @@ ABI_TOOLS := numpy pytest pytest-timeout hypothesis setuptools
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 CXX_FILES := $(CXX_SOURCES) $(wildcard tests/*.cpp tests/verify/*/*.cpp tests/verify/*/*.h)
-CXX_FILES += $(wildcard tests/cuda_on_cpu/*.* examples/*/*.cpp tools/*.h)
+CXX_FILES += $(wildcard tests/cuda_on_cpu/*.* tests/cuda_on_cpu/toolkit/*.* examples/*/*.cpp tools/*.h)
 REQUIREMENTS := $(VENV)/.requirements
 PACKAGE := $(VENV)/.package
 

@@ -8,8 +8,10 @@ concurrency, and the device's own rounding of float32.
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sysconfig
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,26 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = ROOT / "tests" / "cuda_on_cpu"
+GIVEN = "ATOMICS_EMULATION"  # a library in place of the one that is built here
+OF_TORCH = Path(torch.__file__).parent
+HEADERS = OF_TORCH / "include"
+FLAGS = (
+    *("-std=c++20", f"-I{STAND_IN}", "-isystem", HEADERS),
+    *("-isystem", HEADERS / "torch" / "csrc" / "api" / "include"),
+    "-DTORCH_TARGET_VERSION=0x020a000000000000",
+)
 SHARED = ("check.cpp", "fail.cpp", "overlap.cpp", "view.cpp", "schema.cpp")
+KERNELS = (
+    *(ROOT / "csrc" / name for name in SHARED),
+    *(ROOT / "csrc" / "cuda").glob("*.cu"),
+    *(ROOT / "csrc" / "cuda").glob("*.cpp"),
+)
 
 emulated = torch.ops.atomics_on_cpu
 
 
 class Machine(ctypes.Structure):
-    """As in cuda_runtime.h of the stand-in."""
+    """As in machine.h of the stand-in."""
 
     _fields_ = [
         ("touched", ctypes.c_int64 * 2),
@@ -48,37 +63,30 @@ class Machine(ctypes.Structure):
     ]
 
 
-@pytest.fixture(scope="session")
-def emulation(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The kernels, in a namespace of their own."""
-    folder = tmp_path_factory.mktemp("cuda_on_cpu")
-    of_torch = Path(torch.__file__).parent
-    headers = of_torch / "include"
-    sources = [
-        *(ROOT / "csrc" / name for name in SHARED),
-        *(ROOT / "csrc" / "cuda").glob("*.c*"),
-        STAND_IN / "emulate.cpp",
-    ]
-    sources = [source for source in sources if source.suffix in (".cu", ".cpp")]
+def build(compiler: Sequence[str | Path], sources: Iterable[Path], folder: Path) -> Path:
+    """Return a library of what a command makes of these sources."""
 
     def compiled(source: Path) -> Path:
         made = folder / f"{source.name}.o"
-        subprocess.run(
-            [
-                *("c++", "-x", "c++", "-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-w"),
-                *(f"-I{STAND_IN}", f"-isystem{headers}"),
-                f"-isystem{headers / 'torch' / 'csrc' / 'api' / 'include'}",
-                *("-DTORCH_TARGET_VERSION=0x020a000000000000", "-c", source, "-o", made),
-            ],
-            check=True,
-        )
+        subprocess.run([*compiler, *FLAGS, "-c", source, "-o", made], check=True)
         return made
 
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compiled, sources))
     made = folder / f"libcuda_on_cpu{sysconfig.get_config_var('SHLIB_SUFFIX')}"
-    libraries = [f"-L{of_torch / 'lib'}", "-ltorch_cpu", "-lc10"]
+    libraries = [f"-L{OF_TORCH / 'lib'}", "-ltorch_cpu", "-lc10"]
     subprocess.run(["c++", "-shared", *objects, *libraries, "-o", made], check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def emulation(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The kernels, in a namespace of their own."""
+    toolkit = STAND_IN / "toolkit"
+    compiler = ["c++", "-x", "c++", "-O1", "-fPIC", "-fvisibility=hidden", "-w", f"-I{toolkit}"]
+    made = os.environ.get(GIVEN) or build(
+        compiler, [*KERNELS, toolkit / "emulate.cpp"], tmp_path_factory.mktemp("cuda_on_cpu")
+    )
     torch.ops.load_library(made)
     return ctypes.CDLL(str(made))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from op_table import Op
 
-# Numbers of cudaAtomicOperation in the order of the stand-in (cuda_on_cpu/cuda_runtime.h).
+# Numbers of cudaAtomicOperation in the order of the stand-in (cuda_on_cpu/toolkit/cuda_runtime.h).
 OPERATIONS = (
     *("IntegerAdd", "IntegerMin", "IntegerMax", "And", "Or", "XOR"),
     *("Exchange", "CAS", "FloatAdd"),

@@ -5,7 +5,7 @@
 #include_next <torch/csrc/stable/accelerator.h>
 #undef DeviceGuard
 
-#include "cuda_runtime.h"
+#include "../../../machine.h"
 
 namespace torch::stable::accelerator {
 

@@ -5,7 +5,7 @@
 
 #include <torch/csrc/stable/c/shim.h>
 
-#include "cuda_runtime.h"
+#include "../../../machine.h"
 
 inline AOTITorchError device_index_of(AtenTensorHandle tensor, int32_t* index) {
   const void* data = nullptr;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <functional>
 
+#include "../machine.h"
+
 #define __global__
 #define __device__
 #define __host__
@@ -58,23 +60,6 @@ using cudaStream_t = struct Stream*;
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "no error"; }
-// What tests say of the machine, and what they read of it. As Machine in emulation.py.
-struct Machine {
-  int64_t touched[2];   // how often a cell was, by scope
-  const void* on_peer;  // the memory of a tensor that is on another device
-  int peer_access;      // whether that device has it
-  int peer_atomics;
-  int peer_asked;            // how often
-  int device;                // of the last launch
-  cudaMemoryType memory;     // all that there is
-  cudaDeviceAttr attribute;  // which one the device has, but for the first, which it has
-  int device_of_memory;      // -1 of its own
-  int captures;              // whether streams are captured into a graph
-  int no_access;             // of our device to memory of others
-  int old_driver;
-  unsigned capabilities[cudaAtomicOperationFloatAdd + 1];  // of every link, by operation
-};
-extern "C" __attribute__((visibility("default"))) Machine machine;
 
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount || attribute == machine.attribute;
@@ -82,7 +67,7 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
 }
 inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* at) {
   void* const here = machine.no_access ? nullptr : const_cast<void*>(at);
-  *attributes = {machine.memory, machine.device_of_memory, here};
+  *attributes = {static_cast<cudaMemoryType>(machine.memory), machine.device_of_memory, here};
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetHostAtomicCapabilities(unsigned* capabilities,
