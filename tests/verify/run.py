@@ -21,6 +21,7 @@ import _fuzz
 import _histories
 import _kills
 import _protocols
+import _ptx
 import _relacy
 import _sanitizers
 import _spin
@@ -38,6 +39,7 @@ PARTS: Sequence[Part] = (
     _protocols.PART,
     _store_protocols.PART,
     _histories.PART,
+    _ptx.PART,
     _sanitizers.PART,
     _fuzz.PART,
     _kills.PART,
