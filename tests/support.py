@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -92,6 +93,24 @@ def run_threads(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     if errors:
         raise errors[0]
     return results
+
+
+@contextlib.contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Have Ctrl-C come after so many seconds, and expect it to end what is done."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)  # that of the test's own time limit
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 def _enter(rank: int, barrier: Any, work: Callable[..., Any], args: tuple[Any, ...]) -> None:

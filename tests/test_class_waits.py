@@ -13,7 +13,7 @@ import time
 import pytest
 import torch
 import torch.multiprocessing as mp
-from support import ONLY_FAST, TIMEOUT, run_processes, run_threads
+from support import ONLY_FAST, TIMEOUT, interrupted_after, run_processes, run_threads
 
 from caffe2op_atomics import AtomicBool, Counter, Mutex
 from caffe2op_atomics._cells import CounterCell, FlagCell, MutexCell
@@ -228,17 +228,9 @@ WAITS = {
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_wait_is_interrupted_by_a_signal(wait):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
     start = time.monotonic()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            WAITS[wait]()
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with interrupted_after(0.2):
+        WAITS[wait]()
     assert time.monotonic() - start < 1.2
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch.distributed as dist
 from named_files import ended, in_fork
 from stores import client, hosting, no_warnings_of_torch
-from support import TIMEOUT
+from support import TIMEOUT, interrupted_after
 
 from caffe2op_atomics.distributed import (
     AtomicBool,
@@ -176,23 +176,6 @@ def test_waits_of_torch_do_not_hold_up_ours():
         assert not waiter.is_alive()
 
 
-@contextmanager
-def interrupted_after(seconds: float) -> Iterator[None]:
-    """Have Ctrl-C come after so many seconds."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def test_wait_is_ended_by_ctrl_c(port):
     store = client(port)
     counter, flag = Counter("ctrl-c", store=store), AtomicBool("ctrl-c.flag", store=store)
@@ -206,12 +189,12 @@ def test_wait_is_ended_by_ctrl_c(port):
 
 def test_ctrl_c_while_the_store_is_frozen_is_handled_within_the_timeout():
     with hosting() as (host, port):
-        counter = Counter("c", store=client(port), timeout=1)
+        counter = Counter("c", store=client(port), timeout=3)
         with frozen(host):
             since = time.monotonic()
             with interrupted_after(0.3):
                 counter.wait_until(1)
-            assert time.monotonic() - since < 2
+            assert time.monotonic() - since < 4
 
 
 def test_file_that_was_removed_is_an_error_and_not_made_anew(tmp_path):

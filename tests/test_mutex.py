@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from support import run_processes, run_threads
+from support import interrupted_after, run_processes, run_threads
 from torch import Tensor
 
 from caffe2op_atomics import Mutex
@@ -116,45 +115,28 @@ def test_waiting_can_be_interrupted():
     threading.Thread(target=hold, daemon=True).start()
     held.wait(10)
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            mutex.acquire(timeout=30)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-        done.set()
+    with interrupted_after(0.1):
+        mutex.acquire(timeout=30)
+    done.set()
 
 
 def test_interrupted_wait_does_not_leave_the_mutex_held():
     """The signal comes during the wait, and is handled when the mutex has just been acquired."""
+    for _ in range(15):
+        mutex, held = Mutex(), threading.Event()
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
+        def hold(mutex=mutex, held=held):
+            with mutex:
+                held.set()
+                time.sleep(0.06)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for _ in range(20):
-            mutex, held = Mutex(), threading.Event()
-
-            def hold(mutex=mutex, held=held):
-                with mutex:
-                    held.set()
-                    time.sleep(0.02)
-
-            thread = threading.Thread(target=hold)
-            thread.start()
-            held.wait()
-            signal.setitimer(signal.ITIMER_REAL, 0.01)
-            with pytest.raises(KeyboardInterrupt):
-                mutex.acquire()
-            thread.join()
-            assert not mutex.locked()
-    finally:
-        signal.signal(signal.SIGALRM, before)
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        with interrupted_after(0.03):
+            mutex.acquire()
+        thread.join()
+        assert not mutex.locked()
 
 
 def test_mutex_is_neither_true_nor_false():
