@@ -8,6 +8,7 @@ concurrency, and the device's own rounding of float32.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import subprocess
 import sysconfig
@@ -39,6 +40,8 @@ KERNELS = (
     *(ROOT / "csrc" / "cuda").glob("*.cu"),
     *(ROOT / "csrc" / "cuda").glob("*.cpp"),
 )
+
+LIBRARY = f"libcuda_on_cpu{sysconfig.get_config_var('SHLIB_SUFFIX')}"
 
 emulated = torch.ops.atomics_on_cpu
 
@@ -73,7 +76,7 @@ def build(compiler: Sequence[str | Path], sources: Iterable[Path], folder: Path)
 
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compiled, sources))
-    made = folder / f"libcuda_on_cpu{sysconfig.get_config_var('SHLIB_SUFFIX')}"
+    made = folder / LIBRARY
     libraries = [f"-L{OF_TORCH / 'lib'}", "-ltorch_cpu", "-lc10"]
     subprocess.run(["c++", "-shared", *objects, *libraries, "-o", made], check=True)
     return made
@@ -81,12 +84,17 @@ def build(compiler: Sequence[str | Path], sources: Iterable[Path], folder: Path)
 
 @pytest.fixture(scope="session")
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The kernels, in a namespace of their own."""
-    toolkit = STAND_IN / "toolkit"
-    compiler = ["c++", "-x", "c++", "-O1", "-fPIC", "-fvisibility=hidden", "-w", f"-I{toolkit}"]
-    made = os.environ.get(GIVEN) or build(
-        compiler, [*KERNELS, toolkit / "emulate.cpp"], tmp_path_factory.mktemp("cuda_on_cpu")
-    )
+    """The kernels, in a namespace of their own; compiled once for all of a run's processes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cuda_on_cpu"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = Path(os.environ.get(GIVEN) or folder / LIBRARY)
+        if not made.exists():
+            toolkit = STAND_IN / "toolkit"
+            compiler = ["c++", "-x", "c++", "-O1", "-fPIC", "-fvisibility=hidden", "-w"]
+            build([*compiler, f"-I{toolkit}"], [*KERNELS, toolkit / "emulate.cpp"], folder)
     torch.ops.load_library(made)
     return ctypes.CDLL(str(made))
 
