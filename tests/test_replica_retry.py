@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from ranks import ranks_that_may_die, run_ranks
-from support import TIMEOUT, run_threads
+from support import TIMEOUT, run_processes, run_threads
 from torch import Tensor
 from torch._C._distributed_c10d import HashStore
 
@@ -71,6 +71,21 @@ def test_call_that_ctrl_c_ended_is_not_waited_for(tmp_path):
     failed, result = mp.get_context("fork").Barrier(2), torch.zeros(2, 5).long().share_memory_()
     run_ranks(2, tmp_path, be_interrupted, failed, result)
     assert result.eq(3).all()
+
+
+def make_in_worlds(rank: int, path: str) -> None:
+    store = dist.FileStore(path, -1)
+    for size in (2, 1):
+        if rank < size:
+            dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+            begin = time.monotonic()
+            Replica(GuardedTensor([3]), timeout=20).finish()
+            assert time.monotonic() - begin < 10
+            dist.destroy_process_group()
+
+
+def test_world_of_another_size_in_the_same_store_is_not_waited_for(tmp_path):
+    run_processes(2, make_in_worlds, str(tmp_path / "store"))
 
 
 def connect_for_ever(rank: int) -> None:

@@ -56,7 +56,8 @@ class Peers:
     def _met(self, name: str) -> Store:
         """Wait for all ranks, and return a part of the store that this call has on each of them."""
         store, seconds = dist.distributed_c10d._get_default_store(), self._timeout.total_seconds()
-        link, key = Link("Replica", connection_to(store, seconds)), f"atomics/replica/{name}"
+        link = Link("Replica", connection_to(store, seconds))
+        key = f"atomics/replica/{name}/{self.size}"  # a store may have seen a world of another size
         try:
             number, missing = meet(link, key, self.rank, self.size, seconds)
         except StoreDiedError as error:
