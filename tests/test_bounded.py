@@ -15,6 +15,8 @@ from caffe2op_atomics import ops
 
 pytestmark = pytest.mark.usefixtures("device")
 
+ROUNDS = 12  # of threads that start together: they do not meet in each
+
 
 def edges(dtype: torch.dtype) -> list[int]:
     limits = torch.iinfo(dtype)
@@ -84,11 +86,12 @@ def take_permits(_: int, permits: Tensor, limit: int, taken: list[Tensor]) -> No
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bfloat16], ids=str)
 def test_threads_take_each_permit_once_and_never_one_too_many(dtype):
     """Three threads try 60 times for each of 100 permits of every element."""
-    permits = torch.zeros(20_000, dtype=dtype)
-    taken: list[Tensor] = []
-    run_threads(3, take_permits, permits, 100, taken)
-    assert permits.eq(100).all()
-    assert sum(mine.int() for mine in taken).eq(100).all()
+    for _ in range(ROUNDS):
+        permits = torch.zeros(20_000, dtype=dtype)
+        taken: list[Tensor] = []
+        run_threads(3, take_permits, permits, 100, taken)
+        assert permits.eq(100).all()
+        assert sum(mine.int() for mine in taken).eq(100).all()
 
 
 def count_checked(_: int, counters: Tensor, refused: list[Tensor]) -> None:
@@ -100,8 +103,9 @@ def count_checked(_: int, counters: Tensor, refused: list[Tensor]) -> None:
 
 
 def test_threads_fill_checked_counters_to_the_brim_and_no_further():
-    counters = torch.zeros(20_000, dtype=torch.int8)
-    refused: list[Tensor] = []
-    run_threads(3, count_checked, counters, refused)
-    assert counters.eq(127).all()
-    assert sum(refused).eq(3 * 60 - 127).all()
+    for _ in range(ROUNDS):
+        counters = torch.zeros(20_000, dtype=torch.int8)
+        refused: list[Tensor] = []
+        run_threads(3, count_checked, counters, refused)
+        assert counters.eq(127).all()
+        assert sum(refused).eq(3 * 60 - 127).all()

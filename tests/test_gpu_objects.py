@@ -79,8 +79,11 @@ def test_condition_is_refused(flag, condition, rule):
     assert not flag
 
 
+CALLS = 100_000  # a call is mostly Python: processes meet in few of them
+
+
 def draw(_: int, counter: Counter, flag: AtomicBool) -> None:
-    for _call in range(300):
+    for _call in range(CALLS):
         counter.next()
         counter += 2
     flag.set()
@@ -90,7 +93,7 @@ def draw(_: int, counter: Counter, flag: AtomicBool) -> None:
 def test_threads_and_processes_count_exactly(run, counter, flag):
     extra = {} if run is run_threads else {"start_method": "spawn"}
     run(2, draw, counter, flag, **extra)
-    assert counter.value == 2 * 300 * 3
+    assert counter.value == 2 * CALLS * 3
     assert flag.is_set()
 
 

@@ -20,9 +20,9 @@ Make = Callable[..., tuple[nn.Module, optim.SGD]]
 def make(device: str) -> Make:
     """Makes a model and its optimizer."""
 
-    def made(**options: Any) -> tuple[nn.Module, optim.SGD]:
+    def made(width: int = 4, **options: Any) -> tuple[nn.Module, optim.SGD]:
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+        model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
         model.share_memory()
         optimizer = optim.SGD(model.parameters(), **options)
         for plan in optimizer._plans:
@@ -83,7 +83,7 @@ def step_often(_: int, optimizer: optim.SGD, grads: list[Tensor]) -> None:
 
 
 def test_threads_lose_nothing(make):
-    model, optimizer = make(lr=1)
+    model, optimizer = make(lr=1, width=20_000)  # so that threads meet in each step
     for param in model.parameters():
         param.data.zero_()
     run_threads(3, step_often, optimizer, [torch.ones_like(p) for p in model.parameters()])
